@@ -1,0 +1,49 @@
+# Thin: every target is one command that setup.md also gives without make.
+# The first Python of 3.11 or newer is used; name another by `make PYTHON=...`.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PORT ?= 8080
+PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
+LOCKS = cluster-dash-server/requirements.txt cluster-dash-mole/requirements.txt
+COMPILE = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+
+.PHONY: run setup test test-quick lint bench lock clean
+
+run: .venv/runtime
+	@exec .venv/bin/python deploy/run.py --port $(PORT)
+
+setup: .venv/tests
+
+test: .venv/tests
+	@sh tests/system_packages.sh
+	.venv/bin/python -m pytest
+
+test-quick: .venv/tests
+	.venv/bin/python -m pytest -m "not slow and not browser"
+
+lint: .venv/tests
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/lint-imports --no-cache
+	.venv/bin/basedpyright
+
+bench: .venv/tests
+	.venv/bin/python benchmarks/run.py
+
+lock:
+	cd cluster-dash-mole && $(COMPILE) --python-version 3.9 --group build pyproject.toml -o requirements.txt
+	cd cluster-dash-server && $(COMPILE) --python-version 3.11 --group build pyproject.toml -c ../cluster-dash-mole/requirements.txt -o requirements.txt
+	cd tests && $(COMPILE) --python-version 3.11 requirements.in -c ../cluster-dash-mole/requirements.txt -c ../cluster-dash-server/requirements.txt -o requirements.txt
+
+clean:
+	rm -rf .venv
+
+.venv/runtime: $(LOCKS) cluster-dash-server/pyproject.toml cluster-dash-mole/pyproject.toml
+	@test -n "$(PYTHON)" || { echo "cluster-dash needs Python 3.11 or newer; none was found. Name one: make PYTHON=/path/to/python3.11 run" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(PIP) --require-hashes $(LOCKS:%=-r %)
+	$(PIP) --no-deps --no-build-isolation -e ./cluster-dash-server -e ./cluster-dash-mole
+	@touch $@
+
+.venv/tests: .venv/runtime tests/requirements.txt
+	$(PIP) --require-hashes -r tests/requirements.txt
+	@touch $@

@@ -1,0 +1,91 @@
+"""The server of cluster-dash: takes the posts of the moles, keeps them and shows them.
+
+`create_app` is the table of contents, in the data's order.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+
+from flask import Flask
+
+from . import errors
+from .background import Background, stop_all
+from .config import Config, ConfigError, read_config
+from .live.hosts import Hosts
+from .receive import posts
+from .receive.access import Gate
+from .views import assets, charts, frame, legacy, status
+from .views.health import Health
+
+__version__ = "0.1.0"
+
+log = logging.getLogger(__name__)
+
+
+def create_app(config: Config | None = None, *, start: bool = True) -> Flask:
+    """The WSGI application. `start=False` starts no thread and touches neither signals nor the log's set-up."""
+    if start:
+        _set_up_log()
+    config = config or _config_or_exit()
+    gate = Gate(config.access)
+    hosts = Hosts(config.live)
+    plotly = assets.Plotly()
+    background = [
+        Background("forget old history", lambda: _forget_old_history(hosts)),
+        Background("compress plotly.js", plotly.compress),
+    ]
+
+    app = Flask(__name__)
+    frame.register(app, gate.warning, plotly)
+    errors.register(app)
+    app.register_blueprint(posts.routes(gate, hosts))
+    app.register_blueprint(status.routes(hosts))
+    app.register_blueprint(charts.routes(hosts))
+    app.register_blueprint(legacy.routes(hosts))
+    app.register_blueprint(assets.routes(plotly))
+    app.register_blueprint(Health(background).routes())
+
+    if start:
+        _start(background)
+        if gate.warning:
+            log.warning(gate.warning)
+    return app
+
+
+def _config_or_exit() -> Config:
+    try:
+        return read_config()
+    except ConfigError as error:
+        sys.exit(f"cluster-dash-server: {error}")
+
+
+def _forget_old_history(hosts: Hosts) -> float:
+    hosts.forget_old_history(time.time())
+    return 60.0
+
+
+def _start(background: list[Background]) -> None:
+    for step in background:
+        step.start()
+    atexit.register(stop_all, background)
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        # Without it SIGTERM ends a bare waitress-serve at once, and no atexit hook runs.
+        signal.signal(signal.SIGTERM, _exit_on_signal)
+
+
+def _exit_on_signal(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _set_up_log() -> None:
+    """Where whoever started the server has not set one up."""
+    if not logging.getLogger().handlers:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

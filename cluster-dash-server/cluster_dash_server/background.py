@@ -1,0 +1,59 @@
+"""Takes the server's background steps, runs each in a daemon thread of its own, and ends them all within a second."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 60.0
+
+
+class Background:
+    """One step again and again. A step returns the seconds until the next, None when it has nothing more to do."""
+
+    def __init__(self, name: str, step: Callable[[], float | None]) -> None:
+        self.name = name
+        self.failures = 0
+        self.last_error: str | None = None
+        self._step = step
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def join(self, timeout_s: float) -> None:
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        wait_s: float | None = 0.0
+        while wait_s is not None and not self._stopping.wait(wait_s):
+            wait_s = self._guarded_step()
+
+    def _guarded_step(self) -> float | None:
+        try:
+            wait_s = self._step()
+        except Exception as error:
+            self.failures += 1
+            if str(error) != self.last_error:
+                log.exception("background step %s failed; it is tried again every %.0f s", self.name, RETRY_S)
+            self.last_error = str(error)
+            return RETRY_S
+        self.last_error = None
+        return wait_s
+
+
+def stop_all(steps: list[Background], within_s: float = 1.0) -> None:
+    deadline = time.monotonic() + within_s
+    for step in steps:
+        step.stop()
+    for step in steps:
+        step.join(max(0.0, deadline - time.monotonic()))

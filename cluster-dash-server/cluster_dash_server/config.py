@@ -1,0 +1,113 @@
+"""Takes the settings file and the environment, gives a `Config`; a wrong setting stops the start.
+
+The file is what `CLUSTER_DASH_CONFIG` names, else /etc/cluster-dash/server.toml where it exists, else none. Each setting
+is overridden by `CLUSTER_DASH_<SECTION>_<KEY>`. `etc/server.toml` lists all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import msgspec
+
+PUBLISHED_PASSCODE = "lab_cluster_2025"
+"""Stands in the public documentation: whoever can reach the server knows it."""
+
+PASSCODE = PUBLISHED_PASSCODE
+"""Used where none is configured, and then taken from this machine only."""
+
+DEFAULT_FILE = Path("/etc/cluster-dash/server.toml")
+PREFIX = "CLUSTER_DASH_"
+SHORT_FORMS = {"CLUSTER_DASH_PASSCODE": ("access", "passcode")}
+SECRETS = {("access", "passcode")}
+
+
+class ConfigError(ValueError):
+    """A setting that can't be used; the text names its place and what is allowed."""
+
+
+class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may post."""
+
+    passcode: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    """None: nothing is configured, `PASSCODE` counts and only from loopback."""
+
+
+class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is kept in memory."""
+
+    history_rows: Annotated[int, msgspec.Meta(ge=2, le=100_000)] = 720
+    """Posts of a host that its recent history holds: an hour at 5 s."""
+    history_max_age_s: Annotated[float, msgspec.Meta(ge=60, le=31 * 86400)] = 86_400.0
+    max_hosts: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    access: Access = Access()
+    live: Live = Live()
+
+
+def read_config(environ: Mapping[str, str] = os.environ, default_file: Path = DEFAULT_FILE) -> Config:
+    """Raises ConfigError, whose text is one line for the person who starts the server."""
+    named = environ.get(PREFIX + "CONFIG")
+    path = Path(named) if named else default_file
+    settings = _read_toml(path) if named or path.exists() else {}
+    sources = {key: f"{path}: {'.'.join(key)}" for key in _keys(settings)}
+    for variable, (section, key) in _variables(environ).items():
+        table = settings.setdefault(section, {})
+        if isinstance(table, dict):
+            cast(dict[str, Any], table)[key] = environ[variable]
+            sources[section, key] = variable
+    return _convert(settings, sources, str(path))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML ({error})") from None
+
+
+def _keys(settings: dict[str, Any]) -> list[tuple[str, str]]:
+    tables = {name: cast(dict[str, Any], table) for name, table in settings.items() if isinstance(table, dict)}
+    return [(section, key) for section, table in tables.items() for key in table]
+
+
+def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """The set variables that name a setting; an empty one counts as not set."""
+    known = dict(SHORT_FORMS)
+    for section in msgspec.structs.fields(Config):
+        for setting in msgspec.structs.fields(section.type):
+            known[f"{PREFIX}{section.name}_{setting.name}".upper()] = (section.name, setting.name)
+    return {variable: place for variable, place in known.items() if environ.get(variable)}
+
+
+def _convert(settings: dict[str, Any], sources: dict[tuple[str, str], str], file: str) -> Config:
+    """Setting by setting, so that an error can name its source and its value."""
+    try:
+        return msgspec.convert(settings, Config)
+    except msgspec.ValidationError:
+        pass  # an environment variable is always text: convert each alone, leniently, and name the first wrong one
+    sections = {field.name: field.type for field in msgspec.structs.fields(Config)}
+    converted: dict[str, Any] = {}
+    for section, table in settings.items():
+        if section not in sections or not isinstance(table, dict):
+            raise ConfigError(f"{file}: [{section}] is no section; there are: {', '.join(sections)}")
+        types = {field.name: field.type for field in msgspec.structs.fields(sections[section])}
+        for key, value in cast(dict[str, Any], table).items():
+            source = sources[section, key]
+            if key not in types:
+                raise ConfigError(f"{source} is no setting; [{section}] has: {', '.join(types)}")
+            text = source.startswith(PREFIX)
+            try:
+                converted.setdefault(section, {})[key] = msgspec.convert(value, types[key], strict=not text)
+            except msgspec.ValidationError as error:
+                shown = "(a secret)" if (section, key) in SECRETS else repr(value)
+                raise ConfigError(f"{source} = {shown}: {str(error).lower()}") from None
+    return msgspec.convert(converted, Config)

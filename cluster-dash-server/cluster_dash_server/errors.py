@@ -1,0 +1,51 @@
+"""Takes a refusal or a failure, gives the answer: JSON for a script, a page for a person, a line for a terminal."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, Response, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+log = logging.getLogger(__name__)
+
+
+class Refusal(Exception):
+    """What came in is not taken; the text says what, where and what would be right, and holds no secret."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def wants_page() -> bool:
+    """Whether the client names text/html itself; curl's `*/*` doesn't."""
+    return any(kind == "text/html" for kind, _ in request.accept_mimetypes)
+
+
+def answer(status: int, message: str) -> Response:
+    if request.method in ("GET", "HEAD") and wants_page():
+        response = Response(render_template("error.html", status=status, message=message), mimetype="text/html")
+    else:
+        response = jsonify({"success": False, "msg": message})
+    response.status_code = status
+    return response
+
+
+def register(app: Flask) -> None:
+    def refused(error: Refusal) -> Response:
+        return answer(error.status, str(error))
+
+    def http_error(error: HTTPException) -> Response:
+        if isinstance(error, InternalServerError):
+            log.error("%s %r failed", request.method, request.path, exc_info=error.original_exception or error)
+            return answer(500, "The server failed to answer this; its log says why.")
+        given = error.get_response()
+        response = answer(error.code or 500, error.description or error.name)
+        for name in ("Allow", "Location", "Retry-After"):
+            if name in given.headers:
+                response.headers[name] = given.headers[name]
+        return response
+
+    app.register_error_handler(Refusal, refused)
+    app.register_error_handler(HTTPException, http_error)

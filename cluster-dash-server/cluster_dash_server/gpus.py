@@ -1,0 +1,108 @@
+"""Takes the `gpu` section of a post, gives its GPUs: the one place that knows what the fields mean.
+
+A value that the mole could not read is None here, never 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+FREE_BELOW_MIB = 1024
+FREE_BELOW_PERCENT = 5
+
+
+@dataclass(slots=True)
+class Process:
+    """A process on a GPU; `mem_mib` is None where the driver doesn't tell (MIG, containers)."""
+
+    pid: str
+    user: str
+    name: str | None
+    mem_mib: float | None
+    command: str | None
+
+
+@dataclass(slots=True)
+class Gpu:
+    id: str
+    index: int
+    name: str
+    uuid: str | None
+    total_mib: float | None
+    used_mib: float | None
+    util_percent: float | None
+    """Share of the last second or less in which a kernel ran; says nothing of the load."""
+    memory_util_percent: float | None
+    state: str
+    """ok, lost, error or hung, as the mole says."""
+    error: str | None
+    processes: list[Process]
+
+    @property
+    def mem_percent(self) -> float | None:
+        if self.used_mib is None or not self.total_mib:
+            return None
+        return self.used_mib / self.total_mib * 100
+
+    @property
+    def is_free(self) -> bool:
+        """Known to hold next to nothing and to do nothing; what isn't known isn't free."""
+        share = self.mem_percent
+        if self.state != "ok" or share is None or self.used_mib is None or self.util_percent is None:
+            return False
+        return self.used_mib < FREE_BELOW_MIB and share < FREE_BELOW_PERCENT and self.util_percent < FREE_BELOW_PERCENT
+
+    def user_mib(self) -> dict[str, float | None]:
+        """Memory by user; None for a user none of whose processes has a known size."""
+        sums: dict[str, float | None] = {}
+        for process in self.processes:
+            known = sums.get(process.user)
+            sums[process.user] = known if process.mem_mib is None else (known or 0.0) + process.mem_mib
+        return sums
+
+
+def gpus_of(post: dict[str, Any]) -> list[Gpu]:
+    """By index; the entry that only carries the host's GPU error is none of them (see `gpu_error_of`)."""
+    entries = [(gpu_id, entry) for gpu_id, entry in post["gpu"].items() if not _is_error_entry(gpu_id, entry)]
+    gpus = [_gpu(gpu_id, entry, position) for position, (gpu_id, entry) in enumerate(entries)]
+    return sorted(gpus, key=lambda gpu: (gpu.index, gpu.id))
+
+
+def gpu_error_of(post: dict[str, Any]) -> tuple[str, str] | None:
+    """(state, text) where the mole could read no GPU at all: no driver, a hung one."""
+    for gpu_id, entry in post["gpu"].items():
+        if _is_error_entry(gpu_id, entry):
+            return entry.get("state") or "error", entry.get("error") or "unknown GPU error"
+    return None
+
+
+def _is_error_entry(gpu_id: str, entry: dict[str, Any]) -> bool:
+    return gpu_id == "gpu_error" or entry.get("name") == "error"
+
+
+def _gpu(gpu_id: str, entry: dict[str, Any], position: int) -> Gpu:
+    index = entry.get("index")
+    state = entry.get("state") or ("error" if entry.get("error") else "ok")
+    readable = state == "ok"
+    return Gpu(
+        id=gpu_id,
+        index=position if index is None else int(index),
+        name=entry.get("name") or "unknown GPU",
+        uuid=entry.get("uuid"),
+        total_mib=entry.get("total_mem"),
+        used_mib=entry.get("used_mem") if readable else None,
+        util_percent=entry.get("gpu_util") if readable else None,
+        memory_util_percent=entry.get("memory_util") if readable else None,
+        state=state,
+        error=entry.get("error"),
+        processes=_processes(entry.get("users") or {}) if readable else [],
+    )
+
+
+def _processes(users: dict[str, dict[str, dict[str, Any]]]) -> list[Process]:
+    return [
+        Process(pid, user, entry.get("name"), entry.get("mem"), entry.get("command"))
+        for user, processes in users.items()
+        for pid, entry in processes.items()
+    ]

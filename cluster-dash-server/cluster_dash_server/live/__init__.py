@@ -1,0 +1,1 @@
+"""What is known right now: the latest post of each host and its recent history, in memory."""

@@ -1,0 +1,1 @@
+"""HTTP posts come in here, and leave authenticated, validated and as points."""

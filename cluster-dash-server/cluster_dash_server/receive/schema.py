@@ -1,0 +1,89 @@
+"""Takes a decoded post, gives nothing where machine-post-schema.json allows it, else a refusal that says what is wrong.
+
+The compiled validator (jsonschema-rs, microseconds) decides; `jsonschema` is only asked to word a refusal. Its messages
+quote what was sent, so the words here are our own: a refusal repeats no value, which might be a secret.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import jsonschema
+import jsonschema_rs
+from jsonschema.exceptions import ValidationError
+
+from ..errors import Refusal
+
+SCHEMA: dict[str, Any] = json.loads((Path(__file__).parent.parent / "machine-post-schema.json").read_text("utf-8"))
+_compiled = jsonschema_rs.validator_for(SCHEMA)
+_worded = jsonschema.Draft202012Validator(SCHEMA)
+
+LONGEST_NAME = 80
+
+
+def check_post(post: Any) -> None:
+    """Raises Refusal(400)."""
+    if not _compiled.is_valid(post):
+        error = next(_errors_of(post), None)
+        raise Refusal(400, "schema violation: " + (describe(error) if error else "the post doesn't fit the schema"))
+    for metric, columns in post.get("metrics", {}).items():
+        for column in ("device", "tags"):
+            if column in columns and len(columns[column]) != len(columns["value"]):
+                place = path_of(["metrics", metric, column])
+                raise Refusal(400, f"schema violation: {place} must be as long as value, a row for each")
+
+
+def _errors_of(post: Any) -> Iterator[ValidationError]:
+    return _worded.iter_errors(post)  # pyright: ignore[reportUnknownMemberType]
+
+
+def path_of(keys: list[Any]) -> str:
+    """`gpu["0_A100_66667c"].total_mem`, each name cut to a bearable length."""
+    path = ""
+    for key in keys:
+        if isinstance(key, int):
+            path += f"[{key}]"
+        elif str(key).isidentifier() and len(key) <= LONGEST_NAME:
+            path += f".{key}" if path else key
+        else:
+            path += f"[{json.dumps(str(key)[:LONGEST_NAME])}]"
+    return path or "the post"
+
+
+def describe(error: ValidationError) -> str:
+    """Where, and what would be right; never what was sent."""
+    place = path_of(list(error.absolute_path))
+    rule = str(error.validator)
+    allowed: Any = error.validator_value
+    if rule == "required":
+        instance: Any = error.instance  # pyright: ignore[reportUnknownMemberType]
+        missing = [name for name in allowed if name not in instance]
+        return f"{place} lacks {', '.join(missing)}"
+    if rule == "type":
+        return f"{place} must be of type {allowed if isinstance(allowed, str) else ' or '.join(allowed)}"
+    if rule == "not":
+        schema: Any = error.schema
+        return f"{place} must have {schema['description']}"
+    return f"{place} {_WORDS.get(rule, 'must fit the rule ' + rule)} {_shown(allowed)}".rstrip()
+
+
+_WORDS = {
+    "minimum": "must be at least",
+    "maximum": "must be at most",
+    "exclusiveMinimum": "must be more than",
+    "minLength": "is too short, the least is",
+    "maxLength": "is too long, the most is",
+    "minItems": "has too few items, the least is",
+    "maxItems": "has too many items, the most is",
+    "maxProperties": "has too many entries, the most is",
+    "enum": "must be one of",
+}
+
+
+def _shown(allowed: Any) -> str:
+    if isinstance(allowed, list):
+        return ", ".join(json.dumps(value) for value in cast("list[Any]", allowed))
+    return str(allowed) if isinstance(allowed, (int, float)) else ""

@@ -1,0 +1,39 @@
+// Takes the figures that the server built, draws them, and asks the page's own address for new ones as JSON.
+
+import { every, showAnswered, showLost } from "./freshness.js";
+import { draw, onThemeChange } from "./plot.js";
+
+const container = document.getElementById("figures");
+let figures = JSON.parse(document.getElementById("figures-json").textContent);
+
+function card() {
+  const figure = document.createElement("figure");
+  figure.className = "card chart";
+  const plot = document.createElement("div");
+  plot.className = "plot";
+  figure.append(document.createElement("figcaption"), plot);
+  return figure;
+}
+
+function drawAll() {
+  while (container.children.length > figures.length) container.lastElementChild.remove();
+  while (container.children.length < figures.length) container.append(card());
+  figures.forEach((figure, index) => {
+    const [caption, plot] = container.children[index].children;
+    caption.textContent = figure.layout.meta.title;
+    draw(plot, figure);
+  });
+}
+
+async function refresh() {
+  const response = await fetch(location.href, { headers: { Accept: "application/json" } });
+  if (!response.ok) throw new Error(String(response.status));
+  const fresh = await response.json();
+  if (figures.length === 0 && fresh.length > 0) document.querySelector(".empty")?.remove();
+  figures = fresh;
+  drawAll();
+}
+
+drawAll();
+onThemeChange(drawAll);
+every(refresh, showAnswered, showLost);

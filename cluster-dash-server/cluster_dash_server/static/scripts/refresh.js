@@ -1,0 +1,17 @@
+// Takes the page's own address, gives the parts marked data-live anew every few seconds while the tab is visible.
+
+import { every, showAnswered, showLost } from "./freshness.js";
+
+async function refresh() {
+  const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (!response.ok) throw new Error(String(response.status));
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  const news = fresh.querySelectorAll("[data-live]");
+  document.querySelectorAll("[data-live]").forEach((part, index) => {
+    const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    if (news[index]) part.replaceChildren(...news[index].childNodes);
+    if (focused) part.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+  });
+}
+
+every(refresh, showAnswered, showLost);

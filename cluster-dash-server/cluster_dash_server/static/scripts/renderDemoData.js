@@ -1,0 +1,16 @@
+// A chart of made-up numbers: shows that this browser draws charts, without any host.
+
+import { draw, onThemeChange } from "./plot.js";
+
+const steps = Array.from({ length: 60 }, (_, step) => step);
+const figure = {
+  data: [
+    { type: "scatter", mode: "lines", name: "sine", x: steps, y: steps.map((step) => 50 + 40 * Math.sin(step / 6)) },
+    { type: "scatter", mode: "lines", name: "cosine", x: steps, y: steps.map((step) => 50 + 40 * Math.cos(step / 6)) },
+  ],
+  layout: { height: 320, xaxis: { title: { text: "step" } }, yaxis: { title: { text: "made-up value" } } },
+};
+
+const show = () => draw(document.getElementById("chart"), figure);
+show();
+onThemeChange(show);

@@ -1,0 +1,94 @@
+"""What all answers share: navigation, security headers, compression, how JSON is written, how assets are named."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import orjson
+from flask import Flask, Response, request, url_for
+from flask.json.provider import JSONProvider
+from flask_compress import Compress  # pyright: ignore[reportUnknownVariableType]
+
+from . import wording
+from .assets import Plotly
+
+NAVIGATION = (
+    ("Fleet", "status.fleet"),
+    ("GPUs", "charts.gpu_data"),
+    ("CPU", "charts.cpu_data"),
+    ("Memory", "charts.memory"),
+    ("Disk", "charts.root_drive"),
+    ("Load", "charts.load_data_1"),
+    ("History", "charts.history"),
+)
+
+# Plotly.js sets inline styles; nothing else needs them. No script is ever inline.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+FOR_GOOD = "public, max-age=31536000, immutable"
+
+
+class OrjsonProvider(JSONProvider):
+    """Keys sorted and a newline at the end, as Flask's own; a NaN becomes null."""
+
+    def dumps(self, obj: Any, **_kwargs: Any) -> str:
+        return self._encode(obj).decode()
+
+    def loads(self, s: str | bytes, **_kwargs: Any) -> Any:
+        return orjson.loads(s)
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        return Response(self._encode(self._prepare_response_obj(args, kwargs)), mimetype="application/json")
+
+    @staticmethod
+    def _encode(obj: Any) -> bytes:
+        return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+
+
+def register(app: Flask, warning: str | None, plotly: Plotly) -> None:
+    app.json = OrjsonProvider(app)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters.update(
+        percent=wording.percent,
+        gib=wording.gib,
+        mib_as_gib=wording.mib_as_gib,
+        number=wording.number,
+        duration=wording.duration,
+        printable=wording.printable,
+    )
+    asset_hashes = _hash_assets(Path(app.static_folder or ""))
+
+    def asset(name: str) -> str:
+        return url_for("static", filename=name, v=asset_hashes[name])
+
+    jinja_globals: dict[str, Any] = app.jinja_env.globals
+    jinja_globals.update(
+        asset=asset, navigation=NAVIGATION, warning=warning, plotly_url=plotly.url, missing=wording.MISSING
+    )
+    app.config["COMPRESS_MIMETYPES"] = ["text/html", "text/css", "text/javascript", "text/plain", "application/json"]
+    Compress(app)
+    app.after_request(_add_headers)
+
+
+def _hash_assets(folder: Path) -> dict[str, str]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in files}
+
+
+def _add_headers(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.endpoint == "static" and "v" in request.args and response.status_code in (200, 304):
+        response.headers["Cache-Control"] = FOR_GOOD
+    elif "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-cache"
+    return response

@@ -1,0 +1,34 @@
+"""`GET /health`: whether the server does its work, and with `?verbose` how each background thread is."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, jsonify, request
+
+from ..background import Background
+
+
+class Health:
+    def __init__(self, background: list[Background]) -> None:
+        self._background = background
+
+    def reasons(self) -> list[str]:
+        """Why the server is not healthy; none where it is."""
+        return [f"{step.name}: {step.last_error}" for step in self._background if step.last_error]
+
+    def routes(self) -> Blueprint:
+        blueprint = Blueprint("health", __name__)
+
+        @blueprint.get("/health")
+        def health() -> Response:
+            reasons = self.reasons()
+            body: dict[str, object] = {"status": "failing", "reasons": reasons} if reasons else {"status": "ok"}
+            if "verbose" in request.args:
+                body["threads"] = [
+                    {"name": step.name, "failures": step.failures, "last_error": step.last_error}
+                    for step in self._background
+                ]
+            response = jsonify(body)
+            response.status_code = 503 if reasons else 200
+            return response
+
+        return blueprint

@@ -1,0 +1,46 @@
+"""Takes numbers and names, gives them as a person reads them. Here, and nowhere before, numbers are rounded."""
+
+from __future__ import annotations
+
+import re
+
+MISSING = "–"
+
+_UNSAFE = re.compile("[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+
+def printable(text: str) -> str:
+    """Without what would move a terminal's cursor or turn the direction of the text around it."""
+    return _UNSAFE.sub("\ufffd", text)
+
+
+def shorten(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def percent(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.0f} %"
+
+
+def gib(value: float | None) -> str:
+    if value is None:
+        return MISSING
+    return f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def mib_as_gib(value: float | None) -> str:
+    return gib(None if value is None else value / 1024)
+
+
+def number(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.2f}"
+
+
+def duration(seconds: float) -> str:
+    """3 s, 5 min, 2 h 14 min, 3 d 4 h."""
+    whole = round(seconds)
+    for size, unit, smaller, smaller_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min")):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {unit}" + (f" {rest} {smaller_unit}" if rest else "")
+    return f"{whole // 60} min" if whole >= 60 else f"{whole} s"

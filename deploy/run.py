@@ -1,0 +1,123 @@
+"""`make run`: starts the server and a mole on this host, prints the address once it answers, ends both on Ctrl-C.
+
+Both are the real programs, as a cluster runs them; only the mole's pace (2 s) and its server's address are set here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import FrameType
+
+ROOT = Path(__file__).resolve().parent.parent
+HOST = "127.0.0.1"
+POLL_S = 2
+ANSWER_WITHIN_S = 30
+END_WITHIN_S = 5
+
+Child = subprocess.Popen[bytes]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Start the server and a mole on this host.")
+    parser.add_argument("--port", type=int, default=8080)
+    port: int = parser.parse_args().port
+    signal.signal(signal.SIGTERM, _interrupt)
+    if not _is_free(port):
+        print(f"Port {port} of {HOST} is taken. Choose another: make run PORT={port + 1}", file=sys.stderr)
+        return 1
+    children: list[Child] = []
+    try:
+        children.append(_start_server(port))
+        url = f"http://{HOST}:{port}/"
+        if not _wait_for_answer(url + "health", children[0]):
+            print("The server did not start; its output above says why.", file=sys.stderr)
+            return 1
+        children.append(_start_mole(url))
+        print(f"\n  cluster-dash: {url}   (Ctrl-C ends it)\n", flush=True)
+        return _watch(children)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _end(children)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def _start_server(port: int) -> Child:
+    serve = ["-m", "waitress", f"--host={HOST}", f"--port={port}", "--call", "cluster_dash_server:create_app"]
+    return _start([sys.executable, *serve], os.environ.copy())
+
+
+def _start_mole(url: str) -> Child:
+    environ = {
+        "CLUSTER_DASH_MOLE_POLL_SETTINGS_POLL_INTERVAL_IN_SECS": str(POLL_S),
+        "CLUSTER_DASH_MOLE_JSON_SENDER_LOGGER_MIN_INTERVAL_IN_SECS": "0",
+        "CLUSTER_DASH_MOLE_JSON_SENDER_LOGGER_ADDRESS_IN": url,
+    }
+    passcode = os.environ.get("CLUSTER_DASH_PASSCODE")
+    if passcode:
+        environ["CLUSTER_DASH_MOLE_JSON_SENDER_LOGGER_AUTH_CODE"] = passcode
+    script = ROOT / "cluster-dash-mole" / "smart_startup.py"
+    return _start([sys.executable, str(script)], {**os.environ, **environ})
+
+
+def _start(command: list[str], environ: dict[str, str]) -> Child:
+    """In a session of its own: Ctrl-C comes to this program alone, which ends its children in order."""
+    return subprocess.Popen(command, env=environ, cwd=ROOT, start_new_session=True)
+
+
+def _wait_for_answer(url: str, server: Child) -> bool:
+    deadline = time.monotonic() + ANSWER_WITHIN_S
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310  our own address
+                return True
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    return False
+
+
+def _watch(children: list[Child]) -> int:
+    """Until one of them ends by itself, which is a failure."""
+    while True:
+        for name, child in zip(("server", "mole"), children, strict=True):
+            if child.poll() is not None:
+                print(f"The {name} ended with exit code {child.returncode}.", file=sys.stderr)
+                return 1
+        time.sleep(0.5)
+
+
+def _end(children: list[Child]) -> None:
+    """The mole first, so that it finds its server to the last."""
+    for child in reversed(children):
+        child.terminate()
+        try:
+            child.wait(END_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""Posts for tests: a host of any size as a mole would send it, deterministic, each field changeable."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PASSCODE = "lab_cluster_2025"
+EXAMPLE = ROOT / "etc" / "example_data1.json"
+USERS = ("alice", "bob", "chen", "dana")
+
+Post = dict[str, Any]
+
+
+def example() -> Post:
+    return json.loads(EXAMPLE.read_text("utf-8"))
+
+
+def gpu(index: int, *, util: float = 0, used_mib: float = 400, users: Post | None = None, **fields: Any) -> Post:
+    return {
+        "name": "NVIDIA A100 80GB",
+        "uuid": f"GPU-0000000{index}-aaaa-bbbb-cccc-000000000000",
+        "index": index,
+        "total_mem": 81920.0,
+        "used_mem": used_mib,
+        "gpu_util": util,
+        "memory_util": util / 2,
+        "users": users or {},
+        **fields,
+    }
+
+
+def busy_gpu(index: int, user: str, *, util: float = 80, used_mib: float = 40960) -> Post:
+    process = {"mem": used_mib, "time": 12.5, "name": "python", "uid": 1000 + index, "command": "python train.py"}
+    return gpu(index, util=util, used_mib=used_mib, users={user: {str(4000 + index): process}})
+
+
+def host_post(hostname: str = "gpu01", gpus: int = 8, seq: int = 1, **sections: Any) -> Post:
+    """Every other GPU is free, the others are used by USERS in turn."""
+    entries = [
+        gpu(index) if index % 2 else busy_gpu(index, USERS[index // 2 % len(USERS)], util=20 + 10 * index)
+        for index in range(gpus)
+    ]
+    post: Post = {
+        "auth_code": PASSCODE,
+        "hostname": hostname,
+        "timestamp": time.time(),
+        "general": {"hostname": hostname, "system_time": "2026-11-22 10:00:00", "boottime": "2026-11-01 08:00:00"},
+        "cpu": {"cpu_percent": 37.5, "load_avgs": [4.2, 3.9, 3.5], "num_cpus": 64},
+        "memory": {"total_gb": 503.5, "available_gb": 401.2, "used_gb": 96.4},
+        "disk": {
+            "/": {"mount_point": "/", "device": "/dev/sda2", "total_gb": 915.3, "used_gb": 402.7, "percent_used": 46.4},
+            "/data": {
+                "mount_point": "/data",
+                "device": "/dev/md0",
+                "total_gb": 7000,
+                "used_gb": 6510,
+                "percent_used": 93,
+            },
+        },
+        "gpu": {f"{entry['index']}_NVIDIA-A100-80GB_{entry['uuid'][4:10]}": entry for entry in entries},
+        "mole": {
+            "id": "6f1c0f6e-0000-4000-8000-000000000001",
+            "version": "0.1.0",
+            "epoch": "boot.1",
+            "seq": seq,
+            "mono_s": 100.0 + seq,
+            "interval_s": 5.0,
+            "cpu_s": 1.5,
+            "rss_bytes": 31457280,
+            "errors": {},
+        },
+        "metrics": {
+            "sys.gpu.power_w": {
+                "unit": "W",
+                "device": list(range(gpus)),
+                "value": [100.0 + 20 * i for i in range(gpus)],
+            },
+            "sys.cpu.iowait_percent": {"unit": "%", "value": [1.5]},
+        },
+    }
+    return copy.deepcopy(post | sections)
