@@ -11,6 +11,18 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 PASSCODE = "lab_cluster_2025"
 EXAMPLE = ROOT / "etc" / "example_data1.json"
+GPU_ERROR: dict[str, Any] = {
+    "name": "error",
+    "uuid": "none",
+    "index": 0,
+    "total_mem": 0,
+    "used_mem": 0,
+    "users": {},
+    "gpu_util": 0,
+    "memory_util": 0,
+    "error": "NVML Shared Library Not Found",
+}
+"""How the original mole tells that it could read no GPU."""
 USERS = ("alice", "bob", "chen", "dana")
 
 Post = dict[str, Any]

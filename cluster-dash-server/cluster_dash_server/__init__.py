@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from flask import Flask
@@ -29,13 +30,15 @@ __version__ = "0.1.0"
 log = logging.getLogger(__name__)
 
 
-def create_app(config: Config | None = None, *, start: bool = True) -> Flask:
+def create_app(
+    config: Config | None = None, *, start: bool = True, monotonic: Callable[[], float] = time.monotonic
+) -> Flask:
     """The WSGI application. `start=False` starts no thread and touches neither signals nor the log's set-up."""
     if start:
         _set_up_log()
     config = config or _config_or_exit()
     gate = Gate(config.access)
-    hosts = Hosts(config.live)
+    hosts = Hosts(config.live, monotonic)
     plotly = assets.Plotly()
     background = [
         Background("forget old history", lambda: _forget_old_history(hosts)),

@@ -1,7 +1,7 @@
 """Takes the settings file and the environment, gives a `Config`; a wrong setting stops the start.
 
-The file is what `CLUSTER_DASH_CONFIG` names, else /etc/cluster-dash/server.toml where it exists, else none. Each setting
-is overridden by `CLUSTER_DASH_<SECTION>_<KEY>`. `etc/server.toml` lists all of them.
+The file is what `CLUSTER_DASH_CONFIG` names, else /etc/cluster-dash/server.toml where it exists. Each setting is
+overridden by `CLUSTER_DASH_<SECTION>_<KEY>`. `etc/server.toml` lists all of them.
 """
 
 from __future__ import annotations

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-
 from flask import Flask, Response, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError
-
-log = logging.getLogger(__name__)
 
 
 class Refusal(Exception):
@@ -38,7 +34,6 @@ def register(app: Flask) -> None:
 
     def http_error(error: HTTPException) -> Response:
         if isinstance(error, InternalServerError):
-            log.error("%s %r failed", request.method, request.path, exc_info=error.original_exception or error)
             return answer(500, "The server failed to answer this; its log says why.")
         given = error.get_response()
         response = answer(error.code or 500, error.description or error.name)

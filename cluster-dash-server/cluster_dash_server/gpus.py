@@ -43,7 +43,7 @@ class Gpu:
     def mem_percent(self) -> float | None:
         if self.used_mib is None or not self.total_mib:
             return None
-        return self.used_mib / self.total_mib * 100
+        return min(100.0, self.used_mib / self.total_mib * 100)
 
     @property
     def is_free(self) -> bool:
@@ -84,7 +84,7 @@ def _is_error_entry(gpu_id: str, entry: dict[str, Any]) -> bool:
 def _gpu(gpu_id: str, entry: dict[str, Any], position: int) -> Gpu:
     index = entry.get("index")
     state = entry.get("state") or ("error" if entry.get("error") else "ok")
-    readable = state == "ok"
+    readable = state in ("ok", "error")  # one failing call leaves the other values true
     return Gpu(
         id=gpu_id,
         index=position if index is None else int(index),

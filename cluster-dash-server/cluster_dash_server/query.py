@@ -19,6 +19,16 @@ UTIL, USED, TOTAL = "sys.gpu.util_percent", "sys.gpu.mem_used_bytes", "sys.gpu.m
 
 
 @dataclass(slots=True)
+class Disk:
+    mount: str
+    device: str | None
+    total_gib: float | None
+    used_gib: float | None
+    percent: float | None
+    """As df has it: of what users can fill."""
+
+
+@dataclass(slots=True)
 class HostNow:
     """A host's latest post, read; what the post lacks is None."""
 
@@ -34,12 +44,20 @@ class HostNow:
     mem_percent: float | None
     mem_used_gib: float | None
     mem_total_gib: float | None
-    fullest_disk: tuple[str, float] | None
-    """(mount point, percent used)"""
+    disks: list[Disk]
 
     @property
     def free_gpus(self) -> int:
         return sum(gpu.is_free for gpu in self.gpus) if self.status != "offline" else 0
+
+    @property
+    def fullest_disk(self) -> Disk | None:
+        known = [disk for disk in self.disks if disk.percent is not None]
+        return max(known, key=lambda disk: disk.percent or 0, default=None)
+
+    @property
+    def root_disk(self) -> Disk | None:
+        return next((disk for disk in self.disks if disk.mount == "/"), None)
 
 
 def now(hosts: Hosts) -> list[HostNow]:
@@ -67,25 +85,21 @@ def host_now(hosts: Hosts, host: Host) -> HostNow:
         cpu_percent=cpu.get("cpu_percent"),
         num_cpus=cpu.get("num_cpus"),
         load_1m=(cpu.get("load_avgs") or [None])[0],
-        mem_percent=used / total * 100 if used is not None and total else None,
+        mem_percent=min(100.0, used / total * 100) if used is not None and total else None,
         mem_used_gib=used,
         mem_total_gib=total,
-        fullest_disk=_fullest(post.get("disk", {})),
+        disks=[_disk(key, entry) for key, entry in post.get("disk", {}).items()],
     )
 
 
-def _fullest(disks: dict[str, dict[str, Any]]) -> tuple[str, float] | None:
-    known = [(disk.get("mount_point") or key, disk.get("percent_used")) for key, disk in disks.items()]
-    full = [(mount, percent) for mount, percent in known if percent is not None]
-    return max(full, key=lambda disk: disk[1], default=None)
-
-
-def root_percent(host: HostNow) -> float | None:
-    """How full the disk at / is."""
-    for key, disk in host.host.post.get("disk", {}).items():
-        if (disk.get("mount_point") or key) == "/":
-            return disk.get("percent_used")
-    return None
+def _disk(key: str, entry: dict[str, Any]) -> Disk:
+    return Disk(
+        entry.get("mount_point") or key,
+        entry.get("device"),
+        entry.get("total_gb"),
+        entry.get("used_gb"),
+        entry.get("percent_used"),
+    )
 
 
 def mean(values: Sequence[float | None]) -> float | None:

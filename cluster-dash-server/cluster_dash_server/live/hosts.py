@@ -27,7 +27,7 @@ class HostsFull(Exception):
 
 @dataclass(slots=True)
 class Host:
-    """`post` is the latest one, without its auth_code; replaced whole and never changed, so it is read without a lock."""
+    """`post` is the latest one, without its auth_code; replaced whole, never changed: it is read without a lock."""
 
     name: str
     post: dict[str, Any]
@@ -108,7 +108,7 @@ class Hosts:
         return max(0.0, self._monotonic() - host.received_mono_s)
 
     def series(self, host: Host, *metrics: str) -> list[SeriesColumns]:
-        """Every series of these metrics in the recent history, by metric, device and tags; their rows belong together."""
+        """Every series of these metrics in the recent history, by metric, device, tags; rows belong together."""
         with self._lock:
             found = [(key, column[:]) for key, column in host.history.columns.items() if key.metric in metrics]
             time, units = host.history.time[:], dict(host.history.units)

@@ -47,8 +47,8 @@ class Gate:
 def is_loopback(environ: Mapping[str, object]) -> bool:
     """Whether the request started on this machine: over loopback, for a loopback name, and passed on by no proxy.
 
-    The name matters since waitress drops the headers of a proxy that it wasn't told to trust, while most proxies pass on
-    the name that the outer client asked for. It also shuts out a web page that had its own name point here.
+    The name matters since waitress drops the headers of a proxy that it wasn't told to trust, and most proxies pass on
+    the name that their client asked for. It also shuts out a web page that had its own name point here.
     """
     if any(header in environ for header in PROXY_HEADERS):
         return False

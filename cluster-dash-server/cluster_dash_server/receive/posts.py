@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 from flask import Blueprint, Response, jsonify, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..errors import Refusal
 from ..live.hosts import Hosts, HostsFull
@@ -22,7 +23,7 @@ def routes(gate: Gate, hosts: Hosts) -> Blueprint:
 
     @blueprint.post("/")
     def receive_post() -> Response:
-        post = decode(request.get_data(cache=False))
+        post = decode(_body())
         check_post(post)
         gate.admit(post.pop("auth_code"), request.environ)
         try:
@@ -38,6 +39,13 @@ def routes(gate: Gate, hosts: Hosts) -> Blueprint:
         request.max_content_length = MAX_BODY_BYTES
 
     return blueprint
+
+
+def _body() -> bytes:
+    try:
+        return request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise Refusal(413, f"the post is larger than {MAX_BODY_BYTES // 2**20} MiB") from None
 
 
 def decode(body: bytes) -> Any:

@@ -23,11 +23,14 @@ def plotly_js_path() -> Path:
 
 
 def _brotli(plain: bytes) -> bytes:
-    return brotli.compress(plain, quality=9)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return brotli.compress(plain, quality=6)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 
 class Plotly:
-    """4.8 MB, 1.5 MB with gzip, 1.2 MB with brotli; compressed once, in the background or by who asks first."""
+    """4.8 MB, 1.5 MB with gzip, 1.3 MB with brotli; compressed once, in the background or by who asks first.
+
+    Browsers take brotli only over TLS or from loopback. The highest quality would save 3 % and take 0.7 s instead of 0.3.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         self._plain = (path or plotly_js_path()).read_bytes()
@@ -45,7 +48,7 @@ class Plotly:
             return self._plain
         with self._lock:
             if coding not in self._compressed:
-                self._compressed[coding] = gzip.compress(self._plain, 9) if coding == "gzip" else _brotli(self._plain)
+                self._compressed[coding] = gzip.compress(self._plain, 6) if coding == "gzip" else _brotli(self._plain)
             return self._compressed[coding]
 
 

@@ -1,6 +1,6 @@
 """Takes the hosts, gives Plotly figures as plain dicts.
 
-Plain dicts and orjson take a hundredth of the time of `plotly.graph_objects`; the tests hold each against its validators.
+Plain dicts and orjson take a hundredth of the time of `plotly.graph_objects`; the tests hold each to its validators.
 Plotly reads a subset of HTML in every text, so names are escaped here. Times are Unix milliseconds; the page turns them
 into the viewer's own time.
 """
@@ -16,7 +16,7 @@ from flask import Response
 
 from ..live.hosts import Host, Hosts, SeriesColumns
 from ..points import GIB
-from ..query import FleetBucket, HostNow, root_percent
+from ..query import FleetBucket, HostNow
 from .wording import duration, printable, shorten
 
 Figure = dict[str, Any]
@@ -56,7 +56,13 @@ def memory_now(rows: list[HostNow]) -> Figure:
 
 
 def root_drive_now(rows: list[HostNow]) -> Figure:
-    return _bars("Disk at / now", rows, [("used", [root_percent(row) for row in rows])], "% used", (0, 100))
+    return _bars(
+        "Disk at / now",
+        rows,
+        [("used", [row.root_disk.percent if row.root_disk else None for row in rows])],
+        "% used",
+        (0, 100),
+    )
 
 
 def load_now(rows: list[HostNow]) -> Figure:

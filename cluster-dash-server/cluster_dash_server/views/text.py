@@ -40,7 +40,7 @@ def _cells(row: HostNow) -> tuple[str, ...]:
         percent(mean([gpu.mem_percent for gpu in row.gpus])),
         percent(row.cpu_percent),
         percent(row.mem_percent),
-        percent(row.fullest_disk[1] if row.fullest_disk else None),
+        percent(row.fullest_disk.percent if row.fullest_disk else None),
     )
 
 

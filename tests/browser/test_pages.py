@@ -1,0 +1,148 @@
+"""What a person sees: every page in headless Chromium over a real server, drawn, without an error in the console."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import posts
+import pytest
+from browser_page import Watched
+from playwright.sync_api import Browser, Page, expect
+from processes import Server, until
+
+pytestmark = pytest.mark.browser
+
+SCREENSHOTS = posts.ROOT / "tests" / "screenshots"
+PLOTS = {
+    "/cpu-data": 2,
+    "/memory": 2,
+    "/root_drive": 2,
+    "/load-data-1": 2,
+    "/history": 2,
+    "/gpu-data": 1,
+    "/host/gpu0": 7,
+}
+PAGES = ["/", *PLOTS, "/demo-plot", "/nowhere"]
+HOSTILE = "<img src=x onerror=window.pwned=1><b>x</b>"
+
+
+def fill(server: Server, hosts: int = 3, rounds: int = 3) -> None:
+    for _ in range(rounds):
+        for index in range(hosts):
+            assert server.post(posts.host_post(f"gpu{index}")).ok
+
+
+def count_drawn(page: Page) -> int:
+    """Plots with at least one bar or line of data in them."""
+    return page.evaluate("""[...document.querySelectorAll('.plot')].filter(
+        (plot) => plot.querySelector('.cartesianlayer .point path, .cartesianlayer .js-line')).length""")
+
+
+@pytest.mark.parametrize("path", PLOTS)
+def test_every_figure_of_a_page_is_drawn(looking: Watched, path: str) -> None:
+    page = looking.open(path)
+    until(lambda: count_drawn(page) == PLOTS[path], message=f"not all figures of {path} were drawn")
+
+
+def test_the_demo_plot_needs_no_host(watched: Watched) -> None:
+    page = watched.open("/demo-plot")
+    until(lambda: count_drawn(page) == 1)
+
+
+def test_without_hosts_every_page_says_so(watched: Watched) -> None:
+    expect(watched.open("/").get_by_text("No host has reported yet")).to_be_visible()
+    for path in ("/cpu-data", "/gpu-data", "/history"):
+        expect(watched.open(path).get_by_text("No data!")).to_be_visible()
+
+
+def test_the_fleet_shows_hosts_states_and_gpus(watched: Watched, server: Server) -> None:
+    lost: dict[str, Any] = {"3_X": {"index": 3, "name": "X", "state": "lost", "error": "GPU is lost"}}
+    fill(server, hosts=1)
+    server.post(posts.host_post("broken", gpu={"gpu_error": posts.GPU_ERROR}))
+    server.post(posts.host_post("lost", gpu=lost))
+    page = watched.open("/")
+    row = page.get_by_role("row", name=re.compile("gpu0"))
+    expect(row.locator(".tile.busy")).to_have_count(4)
+    expect(row.locator(".tile.free")).to_have_count(4)
+    expect(row.locator(".tile").first).to_contain_text("alice")
+    expect(page.get_by_role("row", name=re.compile("broken"))).to_contain_text("NVML Shared Library Not Found")
+    expect(page.get_by_role("row", name=re.compile("lost")).locator(".tile.lost")).to_have_count(1)
+
+
+def test_a_new_host_appears_without_a_reload_and_a_lost_server_is_told(watched: Watched, server: Server) -> None:
+    fill(server, hosts=1)
+    page = watched.open("/")
+    server.post(posts.host_post("newcomer"))
+    expect(page.get_by_text("newcomer")).to_be_visible(timeout=10_000)
+    port = server.port
+    server.end()
+    expect(page.locator("#freshness")).to_contain_text("server doesn't answer since", timeout=10_000)
+    with Server(server.log_path.parent, port=port) as again:
+        again.post(posts.host_post("returned"))
+        expect(page.get_by_text("returned")).to_be_visible(timeout=10_000)
+        expect(page.locator("#freshness")).to_have_text("live")
+    watched.complaints = [text for text in watched.complaints if "Failed to load resource" not in text]
+
+
+def test_charts_grow_without_a_reload(watched: Watched, server: Server) -> None:
+    fill(server, hosts=1, rounds=2)
+    page = watched.open("/cpu-data")
+    until(lambda: count_drawn(page) == 2)
+    fill(server, hosts=4, rounds=1)
+    until(lambda: page.evaluate("document.querySelector('.plot').data[0].y.length") == 4)
+
+
+def test_hostile_names_are_text_on_every_page(watched: Watched, server: Server) -> None:
+    users = {HOSTILE: {"1": {"mem": 30000.0, "time": 1, "name": HOSTILE, "command": HOSTILE}}}
+    gpu = {HOSTILE: posts.gpu(0, name=HOSTILE, used_mib=30000, util=50, users=users)}
+    disk = {HOSTILE: {"mount_point": HOSTILE, "percent_used": 50}}
+    for _ in range(2):
+        assert server.post(posts.host_post(HOSTILE, gpu=gpu, disk=disk, mole={"errors": {HOSTILE: HOSTILE}})).ok
+    page = watched.open("/")
+    page.get_by_role("link", name=re.compile("img src")).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(HOSTILE)
+    for path in PLOTS:
+        if not path.startswith("/host"):
+            watched.open(path).wait_for_timeout(300)
+        assert page.evaluate("window.pwned") is None
+        assert page.locator(".plot b, .plot img, main img").count() == 0
+
+
+def test_the_keyboard_reaches_every_page(looking: Watched) -> None:
+    page = looking.open("/")
+    seen: list[str] = []
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate("document.activeElement.textContent"))
+    for name in ("Fleet", "GPUs", "CPU", "Memory", "Disk", "Load", "History", "gpu0"):
+        assert name in seen
+
+
+def test_a_phone_shows_the_fleet_without_scrolling_sideways(browser: Browser, server: Server) -> None:
+    fill(server, hosts=2)
+    server.post(posts.host_post("a-rather-long-hostname-of-a-machine-in-the-basement.cluster.example.org"))
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    for path in PAGES:
+        page.goto(server.url + path)
+        page.wait_for_timeout(200)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_screenshots_for_the_eye(browser: Browser, filled_server: Server, scheme: Any, width: int) -> None:
+    """Nothing is compared: tests/screenshots/ is for a person to look at after a change."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    for path in PAGES:
+        page.goto(filled_server.url + path)
+        page.wait_for_timeout(300)
+        name = Path(path.strip("/").replace("/", "-") or "fleet")
+        target = SCREENSHOTS / f"{name}-{scheme}-{width}.png"
+        assert target.write_bytes(page.screenshot(full_page=True)) > 5_000
+    context.close()

@@ -1,0 +1,91 @@
+"""Settings: file, environment, and the one line that a wrong one stops the start with."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import msgspec
+import posts
+import pytest
+
+from cluster_dash_server.config import Access, Config, ConfigError, Live, read_config
+
+SETTINGS = [
+    (section.name, setting.name)
+    for section in msgspec.structs.fields(Config)
+    for setting in msgspec.structs.fields(section.type)
+]
+
+
+def config_of(tmp_path: Path, text: str, **environ: str) -> Config:
+    path = tmp_path / "server.toml"
+    path.write_text(text, "utf-8")
+    return read_config({"CLUSTER_DASH_CONFIG": str(path), **environ})
+
+
+def test_without_file_and_environment_the_defaults_count(tmp_path: Path) -> None:
+    assert read_config({}, default_file=tmp_path / "none.toml") == Config()
+
+
+def test_the_default_file_is_read_where_it_exists(tmp_path: Path) -> None:
+    (tmp_path / "server.toml").write_text("[live]\nmax_hosts = 7\n")
+    assert read_config({}, default_file=tmp_path / "server.toml").live.max_hosts == 7
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    text = '[access]\npasscode = "from the file"\n[live]\nhistory_rows = 100\nmax_hosts = 3\n'
+    config = config_of(tmp_path, text, CLUSTER_DASH_ACCESS_PASSCODE="mine", CLUSTER_DASH_LIVE_HISTORY_ROWS="200")
+    assert config == Config(Access(passcode="mine"), Live(history_rows=200, max_hosts=3))
+
+
+def test_the_passcode_has_a_short_form_and_an_empty_one_is_not_set(tmp_path: Path) -> None:
+    assert config_of(tmp_path, "", CLUSTER_DASH_PASSCODE="mine").access.passcode == "mine"
+    assert config_of(tmp_path, "", CLUSTER_DASH_PASSCODE="").access.passcode is None
+    assert config_of(tmp_path, "", CLUSTER_DASH_PASSCODE="12345").access.passcode == "12345"
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "words"),
+    [
+        ("[live", {}, "not valid TOML"),
+        ("[nope]\na = 1", {}, "[nope] is no section; there are: access, live"),
+        ("live = 5", {}, "[live] is no section"),
+        ("[live]\nnope = 1", {}, "live.nope is no setting; [live] has: history_rows"),
+        ("[live]\nmax_hosts = 0", {}, "live.max_hosts = 0: expected `int` >= 1"),
+        ('[live]\nmax_hosts = "5"', {}, "live.max_hosts = '5': expected `int`"),
+        ("[live]\nhistory_max_age_s = nan", {}, "live.history_max_age_s = nan"),
+        ("", {"CLUSTER_DASH_LIVE_MAX_HOSTS": "many"}, "CLUSTER_DASH_LIVE_MAX_HOSTS = 'many': expected `int`"),
+        ("", {"CLUSTER_DASH_LIVE_MAX_HOSTS": "0"}, "CLUSTER_DASH_LIVE_MAX_HOSTS = '0': expected `int` >= 1"),
+        ('[access]\npasscode = ""', {}, "access.passcode = (a secret)"),
+        ("[access]\npasscode = 12345678", {}, "access.passcode = (a secret): expected `str"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_place_value_and_what_is_allowed(
+    tmp_path: Path, text: str, environ: dict[str, str], words: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        config_of(tmp_path, text, **environ)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "12345678" not in str(error.value)
+    if not environ:
+        assert str(tmp_path / "server.toml") in str(error.value)
+
+
+def test_a_file_that_was_named_and_is_not_there_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="can't be read"):
+        read_config({"CLUSTER_DASH_CONFIG": str(tmp_path / "none.toml")})
+
+
+def test_the_example_file_holds_every_setting_with_its_default(tmp_path: Path) -> None:
+    text = (posts.ROOT / "etc" / "server.toml").read_text("utf-8")
+    assert config_of(tmp_path, text) == Config()
+    uncommented = tomllib.loads(re.sub(r"(?m)^# (?=\w+ = )", "", text))
+    assert [(section, key) for section, table in uncommented.items() for key in table] == SETTINGS
+
+
+@pytest.mark.parametrize(("section", "key"), SETTINGS)
+def test_setup_md_tells_of_every_setting(section: str, key: str) -> None:
+    assert f"`[{section}] {key}`" in (posts.ROOT / "setup.md").read_text("utf-8")

@@ -1,0 +1,108 @@
+"""Figures are plain dicts that plotly's own validators accept."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import posts
+import pytest
+from flask.testing import FlaskClient
+
+from cluster_dash_server.views.figures import embed, label
+
+PAGES = ["/cpu-data", "/memory", "/root_drive", "/load-data-1", "/history", "/host/gpu0"]
+
+
+def figures_of(client: FlaskClient, path: str) -> list[dict[str, Any]]:
+    answer = client.get(path, headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.mimetype) == (200, "application/json")
+    return json.loads(answer.data)
+
+
+def filled(client: FlaskClient, hosts: int = 3, rounds: int = 3) -> FlaskClient:
+    for _ in range(rounds):
+        for index in range(hosts):
+            assert client.post("/", json=posts.host_post(f"gpu{index}", gpus=2)).status_code == 200
+    return client
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:plotly")
+def test_plotly_accepts_each_figure(client: FlaskClient, path: str) -> None:
+    from plotly.graph_objects import Figure  # pyright: ignore  half a second that no other test needs
+
+    figures = figures_of(filled(client), path)
+    assert figures
+    for figure in figures:
+        Figure(figure)  # pyright: ignore  raises ValueError on any property that Plotly doesn't know
+        assert figure["layout"]["meta"]["title"]
+        for trace in figure["data"]:
+            assert len(trace["x"]) == len(trace["y"])
+
+
+def test_a_host_page_has_a_chart_for_each_kind_that_it_reported(client: FlaskClient) -> None:
+    titles = [figure["layout"]["meta"]["title"] for figure in figures_of(filled(client), "/host/gpu0")]
+    assert titles == [
+        "GPU utilisation",
+        "GPU memory used",
+        "GPU power",
+        "CPU",
+        "Memory used",
+        "Load, 1 minute",
+        "Disks",
+    ]
+
+
+def test_bars_and_lines_carry_the_posted_values(client: FlaskClient) -> None:
+    bars, lines = figures_of(filled(client), "/cpu-data")
+    assert bars["data"][0]["x"] == [37.5] * 3
+    assert bars["layout"]["yaxis"]["ticktext"] == ["gpu0", "gpu1", "gpu2"]
+    assert [trace["y"] for trace in lines["data"]] == [[37.5] * 3] * 3
+
+
+def test_memory_is_in_gib(client: FlaskClient) -> None:
+    bars, lines = figures_of(filled(client), "/memory")
+    assert bars["data"][0]["x"][0] == 96.4
+    assert lines["data"][0]["y"][0] == pytest.approx(96.4)
+
+
+def test_a_missing_value_is_a_gap_and_not_zero(client: FlaskClient) -> None:
+    client.post("/", json=posts.host_post("gpu0", cpu={"cpu_percent": 10}))
+    client.post("/", json=posts.host_post("gpu0", cpu={}, memory={}, disk={}))
+    bars, lines = figures_of(client, "/cpu-data")
+    assert bars["data"][0]["x"] == [None]
+    assert lines["data"][0]["y"] == [10, None]
+    assert figures_of(client, "/memory")[0]["data"][0]["x"] == [None]
+    assert figures_of(client, "/root_drive")[0]["data"][0]["x"] == [None]
+
+
+def test_of_many_hosts_the_highest_are_drawn_and_the_title_says_so(client: FlaskClient) -> None:
+    for index in range(50):
+        client.post("/", json=posts.host_post(f"gpu{index}", gpus=0, cpu={"cpu_percent": index}))
+    bars, lines = figures_of(client, "/cpu-data")
+    assert len(bars["data"][0]["x"]) == 50
+    assert lines["layout"]["meta"]["title"] == "CPU, recent: the 40 highest of 50"
+    assert [trace["name"] for trace in lines["data"]][:2] == ["gpu49", "gpu48"]
+
+
+def test_hosts_with_the_same_beginning_keep_their_own_bar(client: FlaskClient) -> None:
+    for end in "ab":
+        client.post("/", json=posts.host_post("x" * 60 + end))
+    bars = figures_of(client, "/cpu-data")[0]
+    assert bars["data"][0]["y"] == [0, 1]
+
+
+def test_names_reach_plotly_as_text_and_not_as_markup(client: FlaskClient) -> None:
+    assert label("<b>&amp;") == "&lt;b&gt;&amp;amp;"
+    client.post("/", json=posts.host_post("<a href='x'>h</a>"))
+    for path in ("/cpu-data", "/memory", "/root_drive", "/load-data-1"):
+        for figure in figures_of(client, path):
+            text = json.dumps([[t.get("name"), t.get("customdata")] for t in figure["data"]]) + str(
+                figure["layout"]["yaxis"]
+            )
+            assert "<a" not in text
+
+
+def test_embedded_figures_cannot_end_their_script_early() -> None:
+    assert "<" not in embed([{"data": [], "layout": {"x": "</script><script>alert(1)</script>"}}])

@@ -1,0 +1,202 @@
+"""Every page and route: with no host, one, ten; hostile names; what all answers carry."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import posts
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+ROUTES = [
+    "/", "/gpu-data", "/cpu-data", "/memory", "/root_drive", "/load-data-1", "/demo-plot", "/history", "/health",
+    "/data-out/gpu-data-simple", "/api/gpu-summary", "/api/dashboard-data", "/api/history-data",
+]  # fmt: skip
+CHARTS = ["/cpu-data", "/memory", "/root_drive", "/load-data-1", "/history"]
+HOSTILE = [
+    "<script>window.pwned=1</script>", '"><img src=x onerror=pwned=1>', "</script><b>x", "javascript:alert(1)",
+    "{{7*7}}", "${7*7}", "__proto__", "constructor", "a/b/../c", "%2e%2e", "a?b#c", "' onmouseover='x", "&lt;b&gt;",
+]  # fmt: skip
+
+
+def test_the_list_of_routes_is_complete(app: Flask) -> None:
+    rules = {rule.rule for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
+    assert rules == {*ROUTES, "/host/<path:name>", "/assets/<name>", "/static/<path:filename>"}
+
+
+@pytest.mark.parametrize("hosts", [0, 1, 10])
+@pytest.mark.parametrize("accept", ["text/html", "application/json", "*/*"])
+@pytest.mark.parametrize("path", ROUTES)
+def test_every_route_answers_with_any_number_of_hosts(client: FlaskClient, path: str, accept: str, hosts: int) -> None:
+    for index in range(hosts):
+        client.post("/", json=posts.host_post(f"gpu{index}", gpus=index))
+    answer = client.get(path, headers={"Accept": accept})
+    assert answer.status_code == 200
+    assert answer.data
+    assert client.head(path, headers={"Accept": accept}).status_code == 200
+
+
+@pytest.mark.parametrize("path", CHARTS)
+def test_an_empty_chart_says_no_data(client: FlaskClient, path: str) -> None:
+    assert "No data!" in client.get(path, headers={"Accept": "text/html"}).text
+    client.post("/", json=posts.host_post())
+    assert "No data!" not in client.get(path, headers={"Accept": "text/html"}).text
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("text/html,application/xhtml+xml,*/*;q=0.8", "text/html"), ("text/html", "text/html"),
+        ("*/*", "text/plain"), ("", "text/plain"), ("text/*", "text/plain"), ("application/json", "text/plain"),
+    ],
+)  # fmt: skip
+def test_the_first_page_is_a_page_only_where_html_is_named(client: FlaskClient, accept: str, kind: str) -> None:
+    answer = client.get("/", headers={"Accept": accept} if accept else {})
+    assert answer.mimetype == kind
+    assert "Accept" in answer.headers["Vary"]
+
+
+def test_a_post_with_nothing_but_what_is_required_breaks_no_page(client: FlaskClient) -> None:
+    post: posts.Post = {"auth_code": posts.PASSCODE, "hostname": "bare", "timestamp": 1, "gpu": {}, "cpu": {}}
+    assert client.post("/", json=post).status_code == 200
+    for path in [*ROUTES, "/host/bare"]:
+        assert client.get(path, headers={"Accept": "text/html"}).status_code == 200
+
+
+def test_nulls_wherever_they_are_allowed_break_no_page(client: FlaskClient) -> None:
+    entry = dict.fromkeys(posts.gpu(0)) | {"users": {"bob": {"1": {"mem": None, "time": None, "name": None}}}}
+    post = posts.host_post(
+        "nulls", gpu={"x": entry, "y": dict.fromkeys(posts.gpu(0))},
+        cpu={"cpu_percent": None, "load_avgs": None, "num_cpus": None},
+        memory=dict.fromkeys(("total_gb", "available_gb", "used_gb")),
+        disk={"/": dict.fromkeys(("mount_point", "device", "total_gb", "used_gb", "percent_used"))},
+    )  # fmt: skip
+    assert client.post("/", json=post).status_code == 200
+    for path in [*ROUTES, "/host/nulls"]:
+        assert client.get(path, headers={"Accept": "text/html"}).status_code == 200
+
+
+def test_numbers_that_a_careless_script_sends_break_no_page(client: FlaskClient) -> None:
+    huge = posts.gpu(0, util=1e6, used_mib=1e15, total_mem=1e-300)
+    cpu = {"cpu_percent": 1e6, "load_avgs": [1e15] * 3, "num_cpus": 0}
+    memory = {"total_gb": 5e-324, "used_gb": 1e15, "available_gb": 0}
+    metrics = {"sys.gpu.power_w": {"value": [1e308, -1e308], "device": [0, 65535]}}
+    post = posts.host_post("odd", gpu={"x": huge}, cpu=cpu, memory=memory, metrics=metrics)
+    assert client.post("/", json=post | {"timestamp": 253402300799}).status_code == 200
+    for path in [*ROUTES, "/host/odd"]:
+        for accept in ("text/html", "*/*", "application/json"):
+            assert client.get(path, headers={"Accept": accept}).status_code == 200
+
+
+def test_an_unknown_host_is_404_and_named(client: FlaskClient) -> None:
+    answer = client.get("/host/nowhere", headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.mimetype) == (404, "text/html")
+    assert "nowhere" in answer.text
+
+
+def test_an_unknown_address_is_a_page_for_a_person_and_json_for_a_script(client: FlaskClient) -> None:
+    assert client.get("/nope", headers={"Accept": "text/html"}).mimetype == "text/html"
+    answer = client.get("/nope")
+    assert (answer.status_code, answer.json["success"]) == (404, False)  # pyright: ignore
+
+
+class Links(HTMLParser):
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_is_shown_and_linked_as_text(client: FlaskClient, name: str) -> None:
+    process = {"1": {"mem": 5.0, "time": 1, "name": name, "command": name, "uid": 0}}
+    gpus = {name: posts.gpu(0, name=name, uuid=name, users={name: process}), "lost": {"state": "lost", "error": name}}
+    disk = {name: {"mount_point": name, "device": name, "percent_used": 5}}
+    mole = {"errors": {name: name}, "version": name[:60]}
+    general = {"boottime": name}
+    sections: posts.Post = {"gpu": gpus, "disk": disk, "mole": mole, "general": general}
+    assert client.post("/", json=posts.host_post(name, **sections)).status_code == 200
+    first = Links(client.get("/", headers={"Accept": "text/html"}).text)
+    (link,) = [
+        attributes["href"] for tag, attributes in first.tags if tag == "a" and "/host/" in (attributes["href"] or "")
+    ]
+    assert link is not None
+    own_page = client.get(link, headers={"Accept": "text/html"})
+    assert own_page.status_code == 200
+    for page in (first, Links(own_page.text), *(Links(client.get(path).text) for path in CHARTS)):
+        assert not [tag for tag, attributes in page.tags if any(key.startswith("on") for key in attributes)]
+        assert "img" not in [tag for tag, _ in page.tags]
+        scripts = [attributes for tag, attributes in page.tags if tag == "script"]
+        assert all(("src" in script) or script["type"] == "application/json" for script in scripts)
+
+
+@pytest.mark.parametrize("path", [*ROUTES, "/nope", "/static/style.css"])
+def test_every_answer_carries_the_security_headers(client: FlaskClient, path: str) -> None:
+    with client.get(path, headers={"Accept": "text/html"}) as answer:
+        headers = answer.headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert "default-src 'self'" in headers["Content-Security-Policy"]
+    assert "script-src" not in headers["Content-Security-Policy"]
+    assert "Cache-Control" in headers
+
+
+@pytest.mark.parametrize("path", [path for path in ROUTES if not path.startswith(("/api", "/data-out", "/health"))])
+def test_no_page_has_an_inline_script_or_loads_from_elsewhere(client: FlaskClient, path: str) -> None:
+    client.post("/", json=posts.host_post())
+    page = Links(client.get(path, headers={"Accept": "text/html"}).text)
+    for tag, attributes in page.tags:
+        for address in (attributes.get("src"), attributes.get("href") if tag == "link" else None):
+            assert address is None or address.startswith("/")
+        assert "style" not in attributes
+        assert tag != "script" or "src" in attributes or attributes["type"] == "application/json"
+
+
+def test_every_asset_of_a_page_exists_and_is_cached_for_good(client: FlaskClient) -> None:
+    client.post("/", json=posts.host_post())
+    pages = [
+        client.get(path, headers={"Accept": "text/html"}).text
+        for path in ("/", "/cpu-data", "/gpu-data", "/host/gpu01")
+    ]
+    addresses = {
+        address for page in pages for address in re.findall(r'(?:src|href)="(/(?:static|assets)/[^"]+)"', page)
+    }
+    assert len(addresses) >= 6
+    for address in addresses:
+        with client.get(address) as answer:
+            assert answer.status_code == 200
+            assert "immutable" in answer.headers["Cache-Control"]
+
+
+def test_a_static_file_asked_for_without_its_hash_is_not_cached_for_good(client: FlaskClient) -> None:
+    with client.get("/static/scripts/plot.js") as answer:
+        assert "immutable" not in answer.headers["Cache-Control"]
+
+
+def test_pages_are_compressed_where_the_client_takes_it(client: FlaskClient) -> None:
+    for index in range(20):
+        client.post("/", json=posts.host_post(f"gpu{index}"))
+    plain = client.get("/", headers={"Accept": "text/html"})
+    packed = client.get("/", headers={"Accept": "text/html", "Accept-Encoding": "gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert len(packed.data) < len(plain.data) / 5
+
+
+def test_an_offline_host_keeps_its_last_values_and_its_gpus_are_not_counted_as_free() -> None:
+    from cluster_dash_server import create_app
+    from cluster_dash_server.config import Config
+
+    seconds = [0.0]
+    client = create_app(Config(), start=False, monotonic=lambda: seconds[0]).test_client()
+    client.post("/", json=posts.host_post("gpu01", gpus=4))
+    assert "<b>2</b> of 4" in client.get("/", headers={"Accept": "text/html"}).text
+    seconds[0] = 3600
+    page = client.get("/", headers={"Accept": "text/html"}).text
+    assert '<tr class="offline">' in page
+    assert "<b>0</b> of 4" in page
+    assert "alice" in page

@@ -1,0 +1,110 @@
+"""`POST /`: what is taken, what is refused and how the refusal is worded."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import posts
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from cluster_dash_server import create_app
+from cluster_dash_server.config import Config, Live
+
+STORED = b'{"msg":"stored result","success":true}\n'
+
+
+def send(client: FlaskClient, body: bytes | str, content_type: str = "application/json") -> Any:
+    return client.post("/", data=body, content_type=content_type)
+
+
+def test_a_valid_post_is_stored_and_answered_as_the_original_does(client: FlaskClient) -> None:
+    answer = client.post("/", json=posts.example())
+    assert (answer.status_code, answer.data, answer.mimetype) == (200, STORED, "application/json")
+
+
+def test_a_host_that_posts_again_is_one_host_with_its_latest_post(client: FlaskClient) -> None:
+    for cpu_percent in (10, 20):
+        client.post("/", json=posts.host_post("gpu01", cpu={"cpu_percent": cpu_percent}))
+    servers: Any = client.get("/api/dashboard-data").json
+    assert list(servers["servers"]) == ["gpu01"]
+    assert servers["servers"]["gpu01"]["cpu"]["cpu_percent"] == 20
+
+
+VALID = json.dumps(posts.example())
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("", "the post is empty"),
+        ("{", "isn't valid JSON"),
+        ("not json", "isn't valid JSON"),
+        (VALID + "x", "isn't valid JSON"),
+        (VALID.encode("utf-16"), "isn't valid JSON"),
+        (b"\xff" + VALID.encode(), "isn't valid JSON"),
+        (VALID.replace("44.0", "NaN"), "isn't valid JSON"),
+        (VALID.replace("44.0", "Infinity"), "isn't valid JSON"),
+        (VALID.replace("44.0", "1e999"), "isn't valid JSON"),
+        ("[" * 100_000, "isn't valid JSON"),
+        ('{"a":' * 5_000, "isn't valid JSON"),
+        ("null", "the post must be of type object"),
+        ("[]", "the post must be of type object"),
+        ('"x"', "the post must be of type object"),
+        ("{}", "the post lacks auth_code, hostname, timestamp, gpu, cpu"),
+    ],
+)
+def test_what_is_no_post_is_refused_with_the_reason(client: FlaskClient, body: bytes | str, message: str) -> None:
+    answer = send(client, body)
+    assert answer.status_code == 400
+    assert answer.json["success"] is False
+    assert message in answer.json["msg"]
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_another_content_type_is_refused_and_told_the_right_one(client: FlaskClient, content_type: str) -> None:
+    answer = send(client, VALID, content_type)
+    assert answer.status_code == 415
+    assert "Content-Type: application/json" in answer.json["msg"]
+
+
+def test_a_post_beyond_a_mebibyte_is_refused(client: FlaskClient) -> None:
+    filler = "x" * (2**20 - len(VALID) - 20)
+    assert send(client, VALID[:-1] + f', "more": "{filler}"}}').status_code == 200
+    answer = send(client, VALID[:-1] + f', "more": "{filler}{"x" * 100}"}}')
+    assert (answer.status_code, answer.json["success"]) == (413, False)
+    assert "1 MiB" in answer.json["msg"]
+
+
+def test_one_host_too_many_is_refused_and_those_that_are_known_go_on() -> None:
+    client = create_app(Config(live=Live(max_hosts=2)), start=False).test_client()
+    answers = [client.post("/", json=posts.host_post(name)) for name in ("a", "b", "c", "a")]
+    assert [answer.status_code for answer in answers] == [200, 200, 429, 200]
+    assert "[live] max_hosts" in answers[2].text
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+def test_another_method_is_refused_with_those_that_are_allowed(client: FlaskClient, method: str) -> None:
+    answer = client.open("/", method=method)
+    assert answer.status_code == 405
+    assert {"GET", "POST"} <= set(answer.headers["Allow"].split(", "))
+
+
+def test_unknown_keys_are_allowed_everywhere(client: FlaskClient) -> None:
+    post = posts.host_post(new={"a": 1})
+    for entry in post["gpu"].values():
+        entry["new"] = [1]
+    post["cpu"]["new"] = "x"
+    assert client.post("/", json=post).status_code == 200
+
+
+def test_a_failure_of_the_server_shows_nothing_of_its_inside(app: Flask) -> None:
+    @app.get("/fails")
+    def fails() -> str:
+        raise RuntimeError("secret-canary")
+
+    answer = app.test_client().get("/fails")
+    assert answer.status_code == 500
+    assert "secret-canary" not in answer.text

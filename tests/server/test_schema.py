@@ -1,0 +1,122 @@
+"""The schema of a post: the compiled validator and the referee agree; a refusal names the place and repeats nothing."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import jsonschema_rs
+import posts
+import pytest
+
+from cluster_dash_server.errors import Refusal
+from cluster_dash_server.receive.schema import SCHEMA, check_post
+
+CONTRACT = posts.ROOT / "tests" / "contract"
+GOLDEN = [posts.EXAMPLE, posts.ROOT / "etc" / "example_data2.json", *sorted(CONTRACT.glob("*.json"))]
+GPU = "0_NVIDIA-A100-80GB_000000"
+
+compiled = jsonschema_rs.validator_for(SCHEMA)
+referee = jsonschema.Draft202012Validator(SCHEMA)
+
+
+def referee_takes(post: Any) -> bool:
+    return referee.is_valid(post)  # pyright: ignore[reportUnknownMemberType]
+
+
+def test_the_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.name)
+def test_a_golden_post_is_accepted(path: Path) -> None:
+    post = json.loads(path.read_text("utf-8"))
+    check_post(post)
+    assert referee_takes(post)
+
+
+def change(*keys: str, to: Any) -> Callable[[dict[str, Any]], None]:
+    def apply(post: dict[str, Any]) -> None:
+        place: Any = post
+        for key in keys[:-1]:
+            place = place[key]
+        place[keys[-1]] = to
+
+    return apply
+
+
+CANARY = "secret-canary"
+
+WRONG = [
+    (change("auth_code", to=[CANARY]), "auth_code must be of type string"),
+    (change("hostname", to=""), "hostname is too short"),
+    (change("hostname", to=CANARY + "x" * 256), "hostname is too long, the most is 256"),
+    (change("hostname", to="a\nb"), "hostname must have neither control"),
+    (change("hostname", to="trailing\n"), "hostname must have neither control"),
+    (change("hostname", to="a\u202eb"), "hostname must have neither control"),
+    (change("hostname", to=".."), "hostname must have"),
+    (change("timestamp", to=CANARY), "timestamp must be of type number"),
+    (change("timestamp", to=True), "timestamp must be of type number"),
+    (change("timestamp", to=1e300), "timestamp must be at most"),
+    (change("timestamp", to=-1), "timestamp must be at least 0"),
+    (change("gpu", to=CANARY), "gpu must be of type object"),
+    (change("gpu", to={str(i): {} for i in range(65)}), "gpu has too many entries, the most is 64"),
+    (change("gpu", GPU, to=CANARY), f'gpu["{GPU}"] must be of type object'),
+    (change("gpu", GPU, "total_mem", to="80"), f'gpu["{GPU}"].total_mem must be of type number or null'),
+    (change("gpu", GPU, "state", to="fine"), '.state must be one of "ok", "lost", "error", "hung", null'),
+    (change("gpu", GPU, "users", to={"alice": 5}), ".users.alice must be of type object"),
+    (change("gpu", GPU, "index", to=-1), ".index must be at least 0"),
+    (change("cpu", to=None), "cpu must be of type object"),
+    (change("cpu", "load_avgs", to=[1, 2]), "cpu.load_avgs has too few items, the least is 3"),
+    (change("cpu", "load_avgs", to=[1, 2, CANARY]), "cpu.load_avgs[2] must be of type number or null"),
+    (change("memory", to=[]), "memory must be of type object"),
+    (change("disk", "/", to=7), 'disk["/"] must be of type object'),
+    (change("metrics", "sys.gpu.power_w", "value", to=["x"]), 'metrics["sys.gpu.power_w"].value[0] must be'),
+    (change("metrics", "sys.gpu.power_w", to={}), 'metrics["sys.gpu.power_w"] lacks value'),
+    (
+        change("metrics", "sys.gpu.power_w", "device", to=[0]),
+        'metrics["sys.gpu.power_w"].device must be as long as value',
+    ),
+    (change("metrics", "x" * 300, to={"value": []}), "metrics"),
+    (change("mole", "interval_s", to=0), "mole.interval_s must be more than 0"),
+    (change("mole", "errors", to={"nvml": 5}), "mole.errors.nvml must be of type string"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "message"), WRONG)
+def test_a_wrong_post_is_refused_at_its_place_without_repeating_it(
+    wrong: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    post = posts.host_post()
+    wrong(post)
+    with pytest.raises(Refusal) as refusal:
+        check_post(post)
+    assert refusal.value.status == 400
+    assert message in str(refusal.value)
+    assert CANARY not in str(refusal.value)
+    assert len(str(refusal.value)) < 500
+
+
+@pytest.mark.parametrize("wrong", [wrong for wrong, message in WRONG if "as long as" not in message])
+def test_the_two_validators_agree_on_what_is_wrong(wrong: Callable[[dict[str, Any]], None]) -> None:
+    post = posts.host_post()
+    assert (compiled.is_valid(post), referee_takes(post)) == (True, True)
+    wrong(post)
+    assert (compiled.is_valid(post), referee_takes(post)) == (False, False)
+
+
+NUMBERS = ["cpu_percent", "num_cpus", "load_avgs"]
+
+
+@pytest.mark.parametrize("field", NUMBERS)
+def test_null_is_taken_where_a_real_mole_sends_it(field: str) -> None:
+    post = posts.host_post()
+    post["cpu"][field] = None
+    check_post(post)
+    gpu = post["gpu"][GPU]
+    gpu.update(total_mem=None, used_mem=None, gpu_util=None, memory_util=None, users=None, state=None, error=None)
+    check_post(copy.deepcopy(post))

@@ -1,0 +1,32 @@
+"""Numbers and names as a person reads them."""
+
+from __future__ import annotations
+
+import pytest
+
+from cluster_dash_server.views.wording import MISSING, duration, gib, number, percent, printable, shorten
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"), (2.6, "3 s"), (59.4, "59 s"), (59.6, "1 min"), (3599, "59 min"), (3600, "1 h"),
+        (8040, "2 h 14 min"), (86400, "1 d"), (100000, "1 d 3 h"),
+    ],
+)  # fmt: skip
+def test_a_duration_is_told_in_its_two_largest_units(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_what_is_missing_is_a_dash_and_zero_is_zero() -> None:
+    assert [percent(None), gib(None), number(None)] == [MISSING] * 3
+    assert [percent(0), gib(0), number(0)] == ["0 %", "0.0", "0.00"]
+
+
+def test_names_lose_what_moves_the_cursor_or_turns_the_text() -> None:
+    assert printable("a\x1b[31m\u202eb\n\u200bc é 日本") == "a\ufffd[31m\ufffdb\ufffd\ufffdc é 日本"
+
+
+def test_a_long_name_is_cut_to_its_width() -> None:
+    assert shorten("abcdef", 6) == "abcdef"
+    assert shorten("abcdefg", 6) == "abcde…"
