@@ -1,0 +1,199 @@
+"""Takes the TOML file and the environment, gives the mole's settings, checked once."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+# The standard library has it from 3.11 on.
+_toml: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+
+PREFIX = "CLUSTER_DASH_MOLE_"
+FILE_VARIABLE = PREFIX + "CONFIG"
+_SECRET = "auth_code"  # noqa: S105  the name of the setting
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+class ConfigError(Exception):
+    """One line for a person: file, setting, value, what is allowed."""
+
+
+class _Kind(NamedTuple):
+    """What a setting may be: in words, by a check, and how text of the environment becomes it."""
+
+    allowed: str
+    accepts: Callable[[Any], bool]
+    from_text: Callable[[str], Any]
+
+
+def _seconds(low: float, high: float) -> _Kind:
+    def accepts(value: Any) -> bool:
+        return type(value) in (int, float) and low <= value <= high  # which NaN isn't
+
+    return _Kind(f"a number of seconds from {low:g} to {high:g}", accepts, float)
+
+
+def _flag_from_text(text: str) -> bool:
+    if text.lower() not in _TRUE + _FALSE:
+        raise ValueError(text)
+    return text.lower() in _TRUE
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_address(value: Any) -> bool:
+    if not isinstance(value, str) or not value.isprintable() or " " in value or "@" in value:
+        return False
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or above 65535
+        return False
+
+
+_FLAG = _Kind("true or false", _is_flag, _flag_from_text)
+_TEXT = _Kind("text", _is_text, str)
+_ADDRESS = _Kind("an address as http://host:port/, without user and password", _is_address, str)
+
+
+def _setting(default: Any, kind: _Kind) -> Any:
+    return field(default=default, metadata={"kind": kind})
+
+
+def _interval(default: float) -> Any:
+    return _setting(default, _seconds(0, 86400))
+
+
+@dataclass(frozen=True)
+class PollSettings:
+    """How often the host is read."""
+
+    poll_interval_in_secs: float = _setting(5.0, _seconds(0.1, 86400))
+
+
+@dataclass(frozen=True)
+class JsonSenderLoggerSettings:
+    """Where posts go over HTTP, and how often at most."""
+
+    use: bool = _setting(True, _FLAG)
+    min_interval_in_secs: float = _interval(5.0)
+    address_in: str = _setting("http://127.0.0.1:8080/", _ADDRESS)
+    auth_code: str = field(default="lab_cluster_2025", metadata={"kind": _TEXT}, repr=False)
+
+
+@dataclass(frozen=True)
+class GoogleSheetsLoggerSettings:
+    """Read, so that the first moles' files are good; this version sends nothing there."""
+
+    use: bool = _setting(False, _FLAG)
+    min_interval_in_secs: float = _interval(300.0)
+    service_account_file_path: str = _setting("", _TEXT)
+    spreadsheets_id: str = _setting("", _TEXT)
+    worksheet_name: str = _setting("!hostname", _TEXT)
+
+
+@dataclass(frozen=True)
+class StdOutLoggerSettings:
+    """A table or JSON lines on stdout, and how often at most."""
+
+    use: bool = _setting(False, _FLAG)
+    min_interval_in_secs: float = _interval(5.0)
+
+
+_SECTIONS: dict[str, Any] = {
+    "Poll_Settings": PollSettings,
+    "Json_Sender_Logger": JsonSenderLoggerSettings,
+    "Google_Sheets_Logger": GoogleSheetsLoggerSettings,
+    "StdOut_Logger": StdOutLoggerSettings,
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings, a section each."""
+
+    poll: PollSettings
+    json_sender: JsonSenderLoggerSettings
+    google_sheets: GoogleSheetsLoggerSettings
+    stdout: StdOutLoggerSettings
+
+
+def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """Defaults, over them the file (None = there is none), over it the environment. Raises ConfigError."""
+    chosen: dict[tuple[str, str], Any] = {}
+    if path:
+        chosen.update(_from_file(path))
+    chosen.update(_from_environment(environ))
+    sections = [
+        settings(**{key: value for (section, key), value in chosen.items() if section == name})
+        for name, settings in _SECTIONS.items()
+    ]
+    return Config(*sections)
+
+
+def _from_file(path: Path) -> Iterator[tuple[tuple[str, str], Any]]:
+    try:
+        content = _toml.loads(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid TOML: {_one_line(str(error))}") from error
+    for section, settings in content.items():
+        if section not in _SECTIONS or not isinstance(settings, dict):
+            known = ", ".join(f"[{name}]" for name in _SECTIONS)
+            raise ConfigError(f"{path}: [{_one_line(section)}]: no such section; allowed are {known}")
+        for key, value in cast("dict[str, Any]", settings).items():
+            yield (section, key), _checked(f"{path}: [{section}] {_one_line(key)}", section, key, value)
+
+
+def _checked(place: str, section: str, key: str, value: Any) -> Any:
+    kinds = {setting.name: setting.metadata["kind"] for setting in fields(_SECTIONS[section])}
+    if key not in kinds:
+        shown = "" if _SECRET in key else f" = {_shown(value)}"
+        raise ConfigError(f"{place}{shown}: no such setting; allowed in [{section}] are {', '.join(kinds)}")
+    if not kinds[key].accepts(value):
+        shown = "(not shown)" if key == _SECRET else _shown(value)
+        raise ConfigError(f"{place} = {shown}: must be {kinds[key].allowed}")
+    return value
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], Any]]:
+    known = {
+        f"{PREFIX}{section}_{setting.name}".upper(): (section, setting)
+        for section, settings in _SECTIONS.items()
+        for setting in fields(settings)
+    }
+    for name, text in environ.items():
+        if not name.startswith(PREFIX) or name == FILE_VARIABLE:
+            continue
+        if name not in known:
+            raise ConfigError(f"environment: {name}: no such setting; allowed are {FILE_VARIABLE}, {', '.join(known)}")
+        section, setting = known[name]
+        try:
+            value = setting.metadata["kind"].from_text(text)
+        except ValueError:
+            value = text  # which the check refuses, naming what is allowed
+        yield (section, setting.name), _checked(f"environment: {name}", section, setting.name, value)
+
+
+def _shown(value: Any) -> str:
+    # A password in an address is as secret as the auth_code.
+    return re.sub(r"//[^/]*@", "//...@", _one_line(repr(value)))
+
+
+def _one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:200]

@@ -1,0 +1,194 @@
+"""Takes the configuration, reads this host at a fixed pace and gives each backend its posts."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+import psutil
+
+from cluster_dash_mole import __version__
+from cluster_dash_mole.comms import JsonSenderLogger, StdOutLogger
+from cluster_dash_mole.cpu_data import CpuCollector
+from cluster_dash_mole.general_machine_data import GeneralMachineCollector, read_hostname
+from cluster_dash_mole.gpu_data import GpuCollector
+from cluster_dash_mole.identity import load_identity, state_folder
+from cluster_dash_mole.nvml_process import NvmlReader
+from cluster_dash_mole.reading import Metric, Reading, Sample, assemble_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from cluster_dash_mole.comms import Backend
+    from cluster_dash_mole.config import Config
+    from cluster_dash_mole.identity import Identity
+
+log = logging.getLogger(__name__)
+
+COLLECT_DURATION = Metric("sys.collect.duration_s", "s", "how long the mole's collector of this name took")
+_FIRST_READING_S = 0.5  # after the first look at the counters: long enough for a percentage
+
+
+class Collector(Protocol):
+    """A source of readings. `name` tags its duration and its errors."""
+
+    name: str
+
+    def prime(self) -> None:
+        """Prepare the first reading."""
+        ...
+
+    def collect(self) -> Reading:
+        """Read now."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is held."""
+        ...
+
+
+class MainRunner:
+    """One round is one `step`: read, assemble, hand to the backends. `clock` counts seconds and never jumps."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        interval_s: float,
+        collectors: Sequence[Collector],
+        backends: Sequence[Backend],
+        clock: Callable[[], float] = time.monotonic,
+        read_cost: Callable[[], dict[str, Any]] | None = None,
+    ) -> None:
+        self._identity = identity
+        self._interval_s = interval_s
+        self._collectors = collectors
+        self._backends = backends
+        self._clock = clock
+        self._read_cost = read_cost or Cost(lambda: None).read
+        self._next_at: float | None = None
+        self._failed: dict[str, int] = {}
+
+    def step(self) -> float:
+        """One round; the seconds until the next. The very first only prepares the collectors."""
+        if self._next_at is None:
+            for collector in self._collectors:
+                self._guard(collector.name, collector.prime)
+            self._next_at = self._clock() + min(_FIRST_READING_S, self._interval_s)
+            return max(0.0, self._next_at - self._clock())
+        self._send(self._clock())
+        # A fixed pace: a late round doesn't move the later ones, and rounds that were missed are not made up for.
+        missed = math.floor((self._clock() - self._next_at) / self._interval_s)
+        self._next_at += self._interval_s * (1 + max(0, missed))
+        return max(0.0, self._next_at - self._clock())
+
+    def _send(self, now: float) -> None:
+        due = [backend for backend in self._backends if backend.due(now)]
+        if not due:
+            return
+        post = self.collect()
+        for backend in due:
+            backend.send(post, now)
+
+    def collect(self) -> dict[str, Any]:
+        """The post, without number and auth_code, which each backend adds. What can't be read is left out."""
+        post: dict[str, Any] = {"hostname": read_hostname(), "timestamp": time.time(), "cpu": {}, "gpu": {}}
+        samples: list[Sample] = []
+        errors: dict[str, str] = {}
+        for collector in self._collectors:
+            reading = self._collect(collector)
+            post.update(reading.sections)
+            samples += reading.samples
+            errors.update(reading.errors)
+        return {**post, "mole": self._describe_mole(errors), "metrics": assemble_metrics(samples)}
+
+    def _collect(self, collector: Collector) -> Reading:
+        """One collector's reading, with its duration. A failure costs what this collector would have read, no more."""
+        started = self._clock()
+        reading = self._guard(collector.name, collector.collect) or Reading()
+        if collector.name in self._failed:
+            reading.errors[collector.name] = f"reading failed, {self._failed[collector.name]} times in a row"
+        duration = Sample(COLLECT_DURATION, self._clock() - started, tags={"collector": collector.name})
+        reading.samples.append(duration)
+        return reading
+
+    def _guard(self, name: str, call: Callable[[], Reading | None]) -> Reading | None:
+        """The call's result, None when it fails; the first failure in a row is logged with its traceback."""
+        try:
+            result = call()
+        except Exception:
+            if name not in self._failed:
+                log.exception("reading %s failed; the rest goes on, this is logged once", name)
+            self._failed[name] = self._failed.get(name, 0) + 1
+            return None
+        if self._failed.pop(name, 0):
+            log.info("reading %s works again", name)
+        return result
+
+    def _describe_mole(self, errors: dict[str, str]) -> dict[str, Any]:
+        about = {"id": self._identity.mole_id, "version": __version__, "epoch": self._identity.epoch}
+        bounded = {source: text[:4096] for source, text in errors.items()}
+        return {**about, "mono_s": self._clock(), **self._read_cost(), "errors": bounded}
+
+    def close(self) -> None:
+        """End what was started, within a second."""
+        for part in (*self._backends, *self._collectors):
+            part.close()
+
+
+class Cost:
+    """What the mole itself takes: CPU seconds since its start and resident memory, its NVML process included."""
+
+    def __init__(self, child_pid: Callable[[], int | None]) -> None:
+        self._child_pid = child_pid
+        self._own = psutil.Process()
+
+    def read(self) -> dict[str, Any]:
+        """`cpu_s` counts processes that have ended too, so it only grows, except for one that nobody waited for."""
+        used = os.times()
+        cost = {"cpu_s": sum(used[:4]), "rss_bytes": self._own.memory_info().rss}
+        pid = self._child_pid()
+        try:
+            child = psutil.Process(pid) if pid else None
+            if child:
+                cost["rss_bytes"] += child.memory_info().rss
+                cost["cpu_s"] += sum(child.cpu_times()[:2])
+        except psutil.Error:
+            log.debug("the NVML process has just ended")
+        return cost
+
+
+def build_runner(config: Config, environ: Mapping[str, str]) -> MainRunner:
+    """The mole that the configuration describes."""
+    interval_s = config.poll.poll_interval_in_secs
+    nvml = NvmlReader()
+    collectors = [CpuCollector(), GeneralMachineCollector(), GpuCollector(interval_s, nvml)]
+    identity = load_identity(state_folder(environ))
+    cost = Cost(lambda: nvml.pid)
+    return MainRunner(identity, interval_s, collectors, build_backends(config), read_cost=cost.read)
+
+
+def build_backends(config: Config) -> list[Backend]:
+    """Those that are used; the log says where posts go."""
+    interval_s = config.poll.poll_interval_in_secs
+    backends: list[Backend] = []
+    if config.json_sender.use:
+        backends.append(JsonSenderLogger(config.json_sender, interval_s))
+    if config.stdout.use:
+        backends.append(StdOutLogger(config.stdout, interval_s))
+    if config.google_sheets.use:
+        log.warning("[Google_Sheets_Logger] use = true: this version doesn't send to Google Sheets")
+    targets = ", ".join(f"{backend.target} every {backend.interval_s:g} s" for backend in backends)
+    log.info("cluster-dash-mole %s reports to %s", __version__, targets or "nobody: no backend has use = true")
+    return backends
+
+
+def run(runner: MainRunner) -> None:
+    """Step after step until a signal raises SystemExit."""
+    try:
+        while True:
+            time.sleep(runner.step())
+    finally:
+        runner.close()

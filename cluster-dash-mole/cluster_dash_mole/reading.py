@@ -1,0 +1,61 @@
+"""Takes single numbers with their metric, gives the `metrics` columns of a post; what every collector hands back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from typing_extensions import TypeAlias  # noqa: UP035  `typing` has it from 3.10 on
+
+    Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+
+
+class Metric(NamedTuple):
+    """A number that is sent beside the seed's fields. Declared once, beside the code that reads it."""
+
+    name: str
+    unit: str
+    help: str
+
+
+class Sample(NamedTuple):
+    """One value of a metric. `value` None or not finite = not read: it is left out with its device and tags."""
+
+    metric: Metric
+    value: float | None
+    device: int | None = None
+    tags: Mapping[str, str] | None = None
+
+
+@dataclass
+class Reading:
+    """What one collector read in one round.
+
+    `sections` are parts of the post by their key there, `errors` what could not be read, in words, by its source.
+    """
+
+    sections: dict[str, Json] = field(default_factory=dict)
+    samples: list[Sample] = field(default_factory=list)
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+def assemble_metrics(samples: Sequence[Sample]) -> dict[str, Json]:
+    """The post's `metrics`: by name unit, help and the columns value, device, tags; an empty column is absent."""
+    by_metric: dict[Metric, list[Sample]] = {}
+    for sample in samples:
+        if sample.value is not None and math.isfinite(sample.value):
+            by_metric.setdefault(sample.metric, []).append(sample)
+    return {metric.name: _columns(metric, rows) for metric, rows in by_metric.items()}
+
+
+def _columns(metric: Metric, rows: Sequence[Sample]) -> dict[str, Json]:
+    columns: dict[str, Json] = {"unit": metric.unit, "help": metric.help, "value": [row.value for row in rows]}
+    if any(row.device is not None for row in rows):
+        columns["device"] = [row.device for row in rows]
+    if any(row.tags is not None for row in rows):
+        columns["tags"] = [row.tags or {} for row in rows]
+    return columns

@@ -1,0 +1,79 @@
+"""Gives the mole's tests their stand-in GPUs, servers and processes, and ends all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from nvml_standin import NvmlStandin, compile_standin
+
+from mole.peers import MoleProcess, Peer
+
+
+@pytest.fixture(scope="session")
+def standin_library(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[str, ...]], Path]:
+    """Compiles each variant of the stand-in once."""
+    known: dict[tuple[str, ...], Path] = {}
+
+    def library(missing: tuple[str, ...]) -> Path:
+        if missing not in known:
+            known[missing] = compile_standin(tmp_path_factory.mktemp("nvml"), missing)
+        return known[missing]
+
+    return library
+
+
+@pytest.fixture
+def make_standin(
+    standin_library: Callable[[tuple[str, ...]], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., NvmlStandin]:
+    """Puts a stand-in in the place of NVIDIA's library for all that this test starts."""
+
+    def make(*missing: str) -> NvmlStandin:
+        standin = NvmlStandin(standin_library(missing), tmp_path)
+        for name, value in standin.env.items():
+            monkeypatch.setenv(name, value)
+        return standin
+
+    return make
+
+
+@pytest.fixture
+def standin(make_standin: Callable[..., NvmlStandin]) -> NvmlStandin:
+    """A stand-in with every function."""
+    return make_standin()
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    """A server that stores everything."""
+    peer = Peer()
+    yield peer
+    peer.close()
+
+
+@pytest.fixture
+def start_mole(tmp_path: Path) -> Iterator[Callable[..., MoleProcess]]:
+    """Starts real mole processes; settings are given without their prefix."""
+    started: list[MoleProcess] = []
+
+    def start(stdout: int = -3, **env: str) -> MoleProcess:
+        started.append(MoleProcess(tmp_path, env, stdout))
+        return started[-1]
+
+    yield start
+    for mole in started:
+        mole.close()
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    """Fail the test that leaves a process behind."""
+    yield
+    until = time.monotonic() + 2
+    while (left := psutil.Process().children(recursive=True)) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not left, f"left running: {left}"

@@ -1,0 +1,154 @@
+"""What the mole meets in tests: a clock that only a test moves, a server that does as told, a real mole process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, cast
+
+MOLE_FOLDER = Path(__file__).parents[2] / "cluster-dash-mole"
+STORED = (200, b'{"success": true, "msg": "stored result"}')
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    """Look every 10 ms; fail when it takes too long."""
+    until = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < until, "it did not come about in time"
+        time.sleep(0.01)
+
+
+class ManualClock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        peer: Peer = cast("Any", self.server).peer
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        peer.requests.append(dict(self.headers))
+        peer.posts.append(json.loads(body))
+        peer.may_answer.wait()
+        status, answer = peer.answer
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(answer)))
+        for name, value in peer.extra_headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
+        """Keep the tests' output clean."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    connections: list[socket.socket]
+    peer: Peer
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember the connection: a kept one would outlive the server."""
+        self.connections.append(request)
+        super().process_request(request, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A mole that ends while it waits for its answer is no error here."""
+
+
+class Peer:
+    """A server on a port of its own. Clear `may_answer` and it hangs."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.answer: tuple[int, bytes] = STORED
+        self.extra_headers: dict[str, str] = {}
+        self.posts: list[dict[str, Any]] = []
+        self.requests: list[dict[str, str]] = []
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+        self._server = _Server(("127.0.0.1", port), _Handler)
+        self._server.connections = []
+        self._server.peer = self
+        self.port: int = self._server.server_address[1]
+        self.address = f"http://127.0.0.1:{self.port}/"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Answer nobody any more."""
+        self.may_answer.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+        for connection in self._server.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+def free_port() -> int:
+    """A port on which nobody listens right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class MoleProcess:
+    """`python smart_startup.py` as a person starts it, with its log in a file."""
+
+    def __init__(self, folder: Path, env: dict[str, str], stdout: int = subprocess.DEVNULL) -> None:
+        self.log_path = folder / "mole.log"
+        settings = {f"CLUSTER_DASH_MOLE_{name}": value for name, value in env.items() if name.isupper()}
+        loader = {name: settings.pop(f"CLUSTER_DASH_MOLE_{name}") for name in _PLAIN if name in env}
+        base = {name: value for name, value in os.environ.items() if not name.startswith("CLUSTER_DASH_MOLE_")}
+        with self.log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "smart_startup.py"],
+                cwd=MOLE_FOLDER,
+                env={**base, "XDG_STATE_HOME": str(folder / "state"), **loader, **settings},
+                stdout=stdout,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    @property
+    def log(self) -> str:
+        """What it said so far."""
+        return self.log_path.read_text(encoding="utf-8")
+
+    def end(self, number: int = signal.SIGTERM) -> float:
+        """Send the signal; the seconds until the process was gone."""
+        started = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(10)
+        return time.monotonic() - started
+
+    def close(self) -> None:
+        """End it, whatever the test did; in order, so that an NVML process that hangs is ended with it."""
+        try:
+            self.end()
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(10)
+        if self.process.stdout:
+            self.process.stdout.close()
+
+
+_PLAIN = ("LD_LIBRARY_PATH", "NVML_STANDIN", "STATE_DIRECTORY")

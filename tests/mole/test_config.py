@@ -1,0 +1,143 @@
+"""Settings: where they come from, and what a wrong one says."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from cluster_dash_mole.config import Config, ConfigError, load_config
+from cluster_dash_mole.startup import choose_config
+from mole.peers import MOLE_FOLDER
+
+SEED_FILE = """
+[Poll_Settings]
+poll_interval_in_secs = 300
+[Json_Sender_Logger]
+use = true
+min_interval_in_secs = 5
+address_in = "http://dash.example:8080"
+auth_code = "canary"
+[Google_Sheets_Logger]
+use = false
+min_interval_in_secs = 300
+service_account_file_path = "x.json"
+spreadsheets_id = "1"
+worksheet_name = "!hostname"
+[StdOut_Logger]
+use = true
+min_interval_in_secs = 10
+"""
+
+
+def load(tmp_path: Path, text: str, **environ: str) -> Config:
+    path = tmp_path / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path, environ)
+
+
+def test_a_file_of_the_first_moles_works_unchanged(tmp_path: Path) -> None:
+    config = load(tmp_path, SEED_FILE)
+    assert config.poll.poll_interval_in_secs == 300
+    assert config.json_sender.address_in == "http://dash.example:8080"
+    assert config.json_sender.auth_code == "canary"
+    assert config.stdout.use is True
+
+
+def test_without_a_file_the_defaults_hold() -> None:
+    config = load_config(None, {})
+    assert config.poll.poll_interval_in_secs == 5
+    assert config.json_sender.use is True
+    assert config.stdout.use is False
+
+
+def test_the_file_that_is_shipped_holds_the_defaults() -> None:
+    path = MOLE_FOLDER / "config.toml"
+    assert load_config(path, {}) == load_config(None, {})
+    assert set(tomllib.loads(path.read_text())) == {"Poll_Settings", "Json_Sender_Logger", "StdOut_Logger"}
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    config = load(
+        tmp_path,
+        SEED_FILE,
+        CLUSTER_DASH_MOLE_POLL_SETTINGS_POLL_INTERVAL_IN_SECS="0.5",
+        CLUSTER_DASH_MOLE_JSON_SENDER_LOGGER_ADDRESS_IN="https://other/",
+        CLUSTER_DASH_MOLE_STDOUT_LOGGER_USE="no",
+        CLUSTER_DASH_MOLE_CONFIG="a name, no setting",
+        CLUSTER_DASH_OTHER="not ours",
+    )
+    assert config.poll.poll_interval_in_secs == 0.5
+    assert config.json_sender.address_in == "https://other/"
+    assert config.stdout.use is False
+    assert config.stdout.min_interval_in_secs == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[Poll_Settings]\npoll_interval_in_secs = 0", "[Poll_Settings] poll_interval_in_secs = 0: must be a number"),
+        ("[Poll_Settings]\npoll_interval_in_secs = nan", "poll_interval_in_secs = nan: must be"),
+        ("[Poll_Settings]\npoll_interval_in_secs = true", "poll_interval_in_secs = True: must be"),
+        ("[Poll_Settings]\npoll_interval_in_secs = '5'", "poll_interval_in_secs = '5': must be"),
+        (
+            "[Poll_Settings]\npoll_interval = 5",
+            "poll_interval = 5: no such setting; allowed in [Poll_Settings] are poll_",
+        ),
+        ("[Pol]\nx = 5", "[Pol]: no such section; allowed are [Poll_Settings], [Json_"),
+        ("poll_interval_in_secs = 5", "[poll_interval_in_secs]: no such section"),
+        ("[Json_Sender_Logger]\nuse = 1", "use = 1: must be true or false"),
+        ("[Json_Sender_Logger]\nmin_interval_in_secs = -1", "min_interval_in_secs = -1: must be a number of seconds"),
+        ("[Json_Sender_Logger]\naddress_in = 'localhost:8080'", "address_in = 'localhost:8080': must be an address"),
+        ("[Json_Sender_Logger]\naddress_in = 'http://h:99999/'", "must be an address as http://host:port/"),
+        (
+            "[Json_Sender_Logger]\naddress_in = 'http://me:canary@h/'",
+            "address_in = 'http://...@h/': must be an address",
+        ),
+        ("[Json_Sender_Logger]\nauth_code = ['canary']", "auth_code = (not shown): must be text"),
+        ("[Json_Sender_Logger]\nauth_codes = 'canary'", "auth_codes: no such setting"),
+        ("[Poll_Settings\n", "not valid TOML"),
+    ],
+)
+def test_a_wrong_setting_is_told_in_one_line(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path, text)
+    line = str(refused.value)
+    assert line.startswith(f"{tmp_path / 'config.toml'}: ")
+    assert words in line
+    assert "\n" not in line
+    assert "canary" not in line
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("POLL_SETTINGS_POLL_INTERVAL_IN_SECS", "often", "must be a number of seconds from 0.1 to 86400"),
+        ("POLL_SETTINGS_POLL_INTERVAL_IN_SECS", "inf", "must be a number of seconds"),
+        ("STDOUT_LOGGER_USE", "perhaps", "must be true or false"),
+        ("STDOUT_LOGER_USE", "true", "no such setting"),
+    ],
+)
+def test_a_wrong_setting_of_the_environment_is_told(name: str, value: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"environment: CLUSTER_DASH_MOLE_{name}.*{words}"):
+        load_config(None, {f"CLUSTER_DASH_MOLE_{name}": value})
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gone\.toml: can't be read: No such file"):
+        load_config(tmp_path / "gone.toml", {})
+
+
+def test_the_passcode_is_not_in_what_a_log_might_show(tmp_path: Path) -> None:
+    assert "canary" not in repr(load(tmp_path, SEED_FILE))
+
+
+def test_the_hosts_own_file_goes_before_the_common_one(tmp_path: Path) -> None:
+    assert choose_config(tmp_path, {}, "molgpu02") is None
+    common, own = tmp_path / "config.toml", tmp_path / "config_molgpu02.toml"
+    common.touch()
+    assert choose_config(tmp_path, {}, "molgpu02") == common
+    own.touch()
+    assert choose_config(tmp_path, {}, "molgpu02") == own
+    assert choose_config(tmp_path, {"CLUSTER_DASH_MOLE_CONFIG": "/x"}, "molgpu02") == Path("/x")
