@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -19,18 +20,19 @@ from cluster_dash_server.config import Access, Config
 
 @pytest.fixture(autouse=True)
 def _no_leaks() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
-    """A thread or a socket that a test leaves behind fails that test."""
-    threads, sockets = set(threading.enumerate()), open_sockets()
+    """A thread, a socket or a process that a test leaves behind fails that test."""
+    before = all_held()
     yield
     deadline = time.monotonic() + 2
-    while (left := leaks(threads, sockets)) and time.monotonic() < deadline:
+    while (left := all_held() - before) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not left, f"left behind: {left}"
 
 
-def leaks(threads: set[threading.Thread], sockets: set[str]) -> list[str]:
-    new_threads = [f"thread {thread.name}" for thread in set(threading.enumerate()) - threads]
-    return new_threads + sorted(open_sockets() - sockets)
+def all_held() -> set[str]:
+    threads = {f"thread {thread.name} {thread.ident}" for thread in threading.enumerate()}
+    processes = {f"process {child.pid}" for child in psutil.Process().children(recursive=True)}
+    return threads | processes | open_sockets()
 
 
 def open_sockets() -> set[str]:

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cluster_dash_mole.nvml_process import NO_LIBRARY
+from cluster_dash_mole.pci import PCI_DEVICES, count_nvidia_gpus
 from cluster_dash_mole.processes import UserNames, read_process
 from cluster_dash_mole.reading import Metric, Reading, Sample
 
@@ -28,11 +30,17 @@ class GpuCollector:
     name = "gpu"
 
     def __init__(
-        self, interval_s: float, reader: NvmlReader, names: UserNames | None = None, proc: Path = Path("/proc")
+        self,
+        interval_s: float,
+        reader: NvmlReader,
+        names: UserNames | None = None,
+        proc: Path = Path("/proc"),
+        pci: Path = PCI_DEVICES,
     ) -> None:
         self.reader = reader
         self._budget_s = min(_LONGEST_BUDGET_S, interval_s / 5)
         self._proc = proc
+        self._pci = pci
         self._names = names or UserNames()
 
     def prime(self) -> None:
@@ -40,8 +48,10 @@ class GpuCollector:
         self.reader.start()
 
     def collect(self) -> Reading:
-        """`gpu`: an entry for each GPU, or the one that says why there is none."""
+        """`gpu`: an entry for each GPU, or the one that says why none is read; empty on a host without a GPU."""
         report = self.reader.read(self._budget_s)
+        if report.error == NO_LIBRARY and count_nvidia_gpus(self._pci) == 0:
+            return Reading(sections={"gpu": {}})
         reading = Reading(errors={} if report.error is None else {"nvml": report.error})
         if report.state in ("hung", "error"):
             reading.sections["gpu"] = {"gpu_error": error_entry(report)}

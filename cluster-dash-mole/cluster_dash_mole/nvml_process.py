@@ -221,7 +221,7 @@ class NvmlReader:
         if error is None:
             log.info("GPUs are read again")
         else:
-            log.log(logging.INFO if error == NO_LIBRARY else logging.WARNING, "GPUs: %s", error)
+            log.log(logging.INFO if error == NO_LIBRARY else logging.WARNING, "GPUs can't be read: %s", error)
         self._logged = error
 
     def close(self) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from nvml_standin import NvmlStandin, compile_standin
 
@@ -67,13 +65,3 @@ def start_mole(tmp_path: Path) -> Iterator[Callable[..., MoleProcess]]:
     yield start
     for mole in started:
         mole.close()
-
-
-@pytest.fixture(autouse=True)
-def no_process_is_left() -> Iterator[None]:
-    """Fail the test that leaves a process behind."""
-    yield
-    until = time.monotonic() + 2
-    while (left := psutil.Process().children(recursive=True)) and time.monotonic() < until:
-        time.sleep(0.02)
-    assert not left, f"left running: {left}"

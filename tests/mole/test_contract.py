@@ -26,6 +26,7 @@ from cluster_dash_mole.nvml_process import NvmlReader
 from cluster_dash_mole.processes import UserNames
 from mole.peers import ManualClock, Peer, wait_until
 from mole.test_main import IDENTITY
+from mole.test_pci import write_devices
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/contract"
@@ -81,11 +82,11 @@ def write_proc(folder: Path) -> Path:
 class Cluster:
     """A mole on a host of the scenario; each round's post as the server gets it."""
 
-    def __init__(self, peer: Peer, proc: Path) -> None:
+    def __init__(self, peer: Peer, proc: Path, pci: Path) -> None:
         self.peer = peer
         self.clock = ManualClock()
         names = UserNames(look_up=USERS.__getitem__)
-        gpus = GpuCollector(50, NvmlReader(), names, proc)
+        gpus = GpuCollector(50, NvmlReader(), names, proc, pci)
         sender = JsonSenderLogger(JsonSenderLoggerSettings(address_in=peer.address), 5)
         collectors = [CpuCollector(), GeneralMachineCollector(proc), gpus]
         self.runner = MainRunner(IDENTITY, 5, collectors, [sender], self.clock)
@@ -104,8 +105,9 @@ class Cluster:
 def start_cluster(peer: Peer, tmp_path: Path) -> Any:
     started: list[Cluster] = []
 
-    def start() -> Cluster:
-        started.append(Cluster(peer, write_proc(tmp_path / "proc")))
+    def start(gpus_on_pci: int = 8) -> Cluster:
+        pci = write_devices(tmp_path / "pci", *[("0x10de", "0x030200")] * gpus_on_pci)
+        started.append(Cluster(peer, write_proc(tmp_path / "proc"), pci))
         return started[-1]
 
     yield start
@@ -117,13 +119,18 @@ def golden(name: str) -> dict[str, Any]:
     return json.loads((GOLDEN / name).read_text(encoding="utf-8"))
 
 
-def test_a_host_without_gpus_gives_the_golden_post(
-    start_cluster: Callable[[], Cluster], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("gpus_on_pci", "name"), [(0, "mole_no_gpu.json"), (2, "mole_no_driver.json")])
+def test_a_host_without_gpus_or_without_their_driver_gives_the_golden_post(
+    start_cluster: Callable[[int], Cluster],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    gpus_on_pci: int,
+    name: str,
 ) -> None:
     monkeypatch.setenv("LD_LIBRARY_PATH", without_library(tmp_path)["LD_LIBRARY_PATH"])
-    post = start_cluster().post()
+    post = start_cluster(gpus_on_pci).post()
     jsonschema.validate(post, SCHEMA)
-    assert normalise(post) == normalise(golden("mole_no_gpu.json"))
+    assert normalise(post) == normalise(golden(name))
 
 
 def test_a_host_with_8_gpus_of_which_one_is_lost_gives_the_golden_post(
@@ -143,7 +150,7 @@ def test_a_host_with_8_gpus_of_which_one_is_lost_gives_the_golden_post(
     assert normalise(post) == normalise(golden("mole_gpus.json"))
 
 
-@pytest.mark.parametrize("name", ["mole_no_gpu.json", "mole_gpus.json"])
+@pytest.mark.parametrize("name", ["mole_no_gpu.json", "mole_no_driver.json", "mole_gpus.json"])
 def test_a_golden_post_fits_the_schema(name: str) -> None:
     jsonschema.validate(golden(name), SCHEMA)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from cluster_dash_mole.gpu_data import GpuCollector
 from cluster_dash_mole.nvml_process import NO_LIBRARY, Deadlines, NvmlReader
 from cluster_dash_mole.processes import UserNames
 from mole.peers import ManualClock, wait_until
+from mole.test_pci import write_devices
 
 H100_0 = "0_NVIDIA-H100-80GB-HBM3_66667c"
 
@@ -24,10 +26,10 @@ H100_0 = "0_NVIDIA-H100-80GB-HBM3_66667c"
 class Host:
     """A collector whose deadlines pass when the test moves the clock, and that waits long enough for a slow machine."""
 
-    def __init__(self) -> None:
+    def __init__(self, pci: Path) -> None:
         self.clock = ManualClock()
         self.reader = NvmlReader(self.clock, Deadlines(first_s=30, reading_s=10))
-        self.collector = GpuCollector(25, self.reader)
+        self.collector = GpuCollector(25, self.reader, pci=pci)
         self.errors: dict[str, str] = {}
         self.metrics: dict[str, list[tuple[int | None, float | None]]] = {}
 
@@ -41,6 +43,11 @@ class Host:
             self.metrics.setdefault(sample.metric.name, []).append((sample.device, sample.value))
         return dict(reading.sections["gpu"])  # type: ignore[arg-type]
 
+    def has_answer(self) -> bool:
+        """Whether an answer waits in the pipe."""
+        pipe = self.reader._child._stdout  # pyright: ignore
+        return bool(select.select([pipe], [], [], 0)[0])
+
     def trouble(self, patience_s: float = 5.0) -> tuple[str, str]:
         """(state, error) of the entry that stands in place of the GPUs."""
         gpus = self.gpus(patience_s)
@@ -50,8 +57,8 @@ class Host:
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
-    host = Host()
+def host(tmp_path: Path) -> Iterator[Host]:
+    host = Host(write_devices(tmp_path / "pci", ("0x10de", "0x030200")))
     yield host
     host.collector.close()
 
@@ -256,9 +263,11 @@ def test_a_hung_driver_is_told_without_a_second_process_and_recovers(standin: Nv
     assert time.monotonic() - started < 1, "waited for a driver that is known to hang"
     assert nvml_processes() == [child]
     standin.set(Gpu(util=2))
-    time.sleep(0.3)
+    wait_until(host.has_answer)
+    child.suspend()  # so that the next question has no answer yet
     host.gpus(patience_s=0)
     assert host.metrics == {}, "an answer that hung halfway is of no moment"
+    child.resume()
     wait_until(lambda: H100_0 in host.gpus())
     assert host.gpus()[H100_0]["gpu_util"] == 2
     assert nvml_processes() == [child]

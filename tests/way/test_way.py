@@ -15,6 +15,8 @@ import requests
 from nvml_standin import GIB, Gpu, NvmlStandin, compile_standin, without_library
 from processes import ROOT, Program, Server, until
 
+from cluster_dash_mole.pci import count_nvidia_gpus
+
 MOLE = [sys.executable, str(ROOT / "cluster-dash-mole" / "smart_startup.py")]
 HOSTNAME = os.uname().nodename
 
@@ -92,13 +94,21 @@ def test_what_befalls_the_gpus_is_seen_and_so_is_their_return(server: Server, st
     until(lambda: len(dashboard(server)["gpus"]) == 3 and "gpu_error" not in dashboard(server), within_s=20)
 
 
-def test_a_host_without_nvidia_library_is_told_as_that(server: Server, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("mole")
+def test_a_driver_that_is_not_loaded_is_told_as_that(server: Server, standin: NvmlStandin) -> None:
+    standin.set(faults=("fail nvmlInitWithFlags 9",))
+    until(lambda: "the NVIDIA driver is not loaded" in dashboard(server).get("gpu_error", ""))
+    assert dashboard(server)["gpus"] == []
+    assert dashboard(server)["summary"]["free_gpus"] == 0
+
+
+@pytest.mark.skipif(count_nvidia_gpus() != 0, reason="this host has an NVIDIA GPU")
+def test_a_host_without_a_gpu_is_no_host_with_an_error(server: Server, tmp_path: Path) -> None:
     environ = mole_environ(server.url, tmp_path) | without_library(tmp_path)
     with Program(MOLE, tmp_path / "mole.log", environ):
         until(lambda: dashboard(server))
-        until(lambda: dashboard(server).get("gpu_error") == "NVML Shared Library Not Found")
-        assert dashboard(server)["gpus"] == []
-        assert dashboard(server)["summary"]["free_gpus"] == 0
+        assert (dashboard(server)["gpus"], "gpu_error" in dashboard(server)) == ([], False)
+        assert "no GPU" in server.get("/", "text/html").text
 
 
 def test_a_server_that_goes_and_returns_is_found_again(server: Server, mole: Program, tmp_path: Path) -> None:
