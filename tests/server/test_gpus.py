@@ -18,6 +18,12 @@ def test_the_original_error_entry_is_an_error_and_no_gpu() -> None:
     assert gpu_error_of(post) == ("error", "NVML Shared Library Not Found")
 
 
+def test_an_error_entry_is_known_by_its_id_or_by_its_name() -> None:
+    for gpu_id, name in (("gpu_error", None), ("0", "error")):
+        post: posts.Post = {"gpu": {gpu_id: {"name": name, "error": "no driver"}}}
+        assert (gpus_of(post), gpu_error_of(post)) == ([], ("error", "no driver"))
+
+
 def test_a_hung_driver_is_told_as_hung() -> None:
     assert gpu_error_of({"gpu": {"gpu_error": {**posts.GPU_ERROR, "state": "hung"}}}) == (
         "hung",

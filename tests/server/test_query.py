@@ -50,5 +50,28 @@ def test_what_is_older_than_asked_for_is_left_out() -> None:
     assert [bucket.started_at for bucket in fleet_history(hosts, hours=1, now_s=90_100)] == [90_000]
 
 
+def test_a_gpu_whose_memory_is_not_known_spoils_no_mean() -> None:
+    hosts = Hosts(Live(), monotonic=lambda: 0.0)
+    known, unknown = posts.gpu(0, used_mib=8192, util=50), posts.gpu(1, used_mem=None)
+    for _ in range(2):
+        post = posts.host_post("a", gpu={"0": known, "1": unknown})
+        hosts.record(post, points_of_post(post), 3000)
+        unknown = posts.gpu(1, used_mem=8192)
+    post = posts.host_post("a", gpu={"0": known, "1": posts.gpu(1, used_mem=None)})
+    hosts.record(post, points_of_post(post), 3001)
+    (bucket,) = fleet_history(hosts, hours=1, now_s=3001)
+    assert bucket.mean("avg_gpu_memory_percent") == pytest.approx(10)
+
+
+def test_the_gpus_of_an_offline_host_are_not_free() -> None:
+    seconds = [0.0]
+    hosts = Hosts(Live(), monotonic=lambda: seconds[0])
+    post = posts.host_post("a", gpus=4)
+    hosts.record(post, points_of_post(post), 0)
+    assert [row.free_gpus for row in now(hosts)] == [2]
+    seconds[0] = 601
+    assert [row.free_gpus for row in now(hosts)] == [0]
+
+
 def test_a_host_without_gpus_is_in_no_bucket() -> None:
     assert fleet_history(hosts_with(("a", 3000), gpus=0), hours=24, now_s=3000) == []
