@@ -19,6 +19,7 @@ from flask import Flask
 from . import errors
 from .background import Background, stop_all
 from .config import Config, ConfigError, read_config
+from .hostcheck import check_host
 from .live.hosts import Hosts
 from .receive import posts
 from .receive.access import Gate
@@ -46,10 +47,12 @@ def create_app(
     ]
 
     app = Flask(__name__)
+    app.wsgi_app = check_host(app.wsgi_app)  # pyright: ignore[reportAttributeAccessIssue]  as Flask documents it
+    app.url_map.merge_slashes = False
     frame.register(app, gate.warning, plotly)
     errors.register(app)
     app.register_blueprint(posts.routes(gate, hosts))
-    app.register_blueprint(status.routes(hosts))
+    app.register_blueprint(status.routes(hosts, gate.warning))
     app.register_blueprint(charts.routes(hosts))
     app.register_blueprint(legacy.routes(hosts))
     app.register_blueprint(assets.routes(plotly))

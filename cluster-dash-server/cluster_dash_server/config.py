@@ -59,6 +59,8 @@ def read_config(environ: Mapping[str, str] = os.environ, default_file: Path = DE
     sources = {key: f"{path}: {'.'.join(key)}" for key in _keys(settings)}
     for variable, (section, key) in _variables(environ).items():
         table = settings.setdefault(section, {})
+        if not environ[variable].isprintable():
+            raise ConfigError(f"{variable} must be printable text in UTF-8")
         if isinstance(table, dict):
             cast(dict[str, Any], table)[key] = environ[variable]
             sources[section, key] = variable
@@ -85,6 +87,10 @@ def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     for section in msgspec.structs.fields(Config):
         for setting in msgspec.structs.fields(section.type):
             known[f"{PREFIX}{section.name}_{setting.name}".upper()] = (section.name, setting.name)
+    for variable in environ:
+        other = variable == PREFIX + "CONFIG" or variable.startswith(PREFIX + "MOLE_")
+        if variable.startswith(PREFIX) and variable not in known and not other:
+            raise ConfigError(f"{variable} is no setting; there are: {', '.join(sorted(known))}")
     return {variable: place for variable, place in known.items() if environ.get(variable)}
 
 
@@ -109,5 +115,12 @@ def _convert(settings: dict[str, Any], sources: dict[tuple[str, str], str], file
                 converted.setdefault(section, {})[key] = msgspec.convert(value, types[key], strict=not text)
             except msgspec.ValidationError as error:
                 shown = "(a secret)" if (section, key) in SECRETS else repr(value)
-                raise ConfigError(f"{source} = {shown}: {str(error).lower()}") from None
+                raise ConfigError(f"{source} = {shown}: {_worded(error)}") from None
     return msgspec.convert(converted, Config)
+
+
+def _worded(error: msgspec.ValidationError) -> str:
+    text = str(error).lower()
+    for kind, words in (("int", "a whole number"), ("float", "a number"), ("str | null", "a text"), ("str", "a text")):
+        text = text.replace(f"expected `{kind}`", f"expected {words}")
+    return text.replace("`", "")

@@ -16,7 +16,7 @@ class Refusal(Exception):
 
 def wants_page() -> bool:
     """Whether the client names text/html itself; curl's `*/*` doesn't."""
-    return any(kind == "text/html" for kind, _ in request.accept_mimetypes)
+    return any(kind == "text/html" and quality > 0 for kind, quality in request.accept_mimetypes)
 
 
 def answer(status: int, message: str) -> Response:

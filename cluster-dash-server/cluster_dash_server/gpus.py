@@ -10,6 +10,7 @@ from typing import Any
 
 FREE_BELOW_MIB = 1024
 FREE_BELOW_PERCENT = 5
+LITTLE_USED_BELOW_PERCENT = 30
 
 
 @dataclass(slots=True)
@@ -21,6 +22,8 @@ class Process:
     name: str | None
     mem_mib: float | None
     command: str | None
+    started_at: float | None
+    container: str | None
 
 
 @dataclass(slots=True)
@@ -37,6 +40,8 @@ class Gpu:
     state: str
     """ok, lost, error or hung, as the mole says."""
     error: str | None
+    users: dict[str, Any]
+    """As posted: user, then pid."""
     processes: list[Process]
 
     @property
@@ -46,12 +51,33 @@ class Gpu:
         return min(100.0, self.used_mib / self.total_mib * 100)
 
     @property
+    def is_readable(self) -> bool:
+        """Whether it is known what this GPU does."""
+        return self.state == "ok" and self.mem_percent is not None and self.util_percent is not None
+
+    @property
     def is_free(self) -> bool:
         """Known to hold next to nothing and to do nothing; what isn't known isn't free."""
         share = self.mem_percent
-        if self.state != "ok" or share is None or self.used_mib is None or self.util_percent is None:
+        if not self.is_readable or share is None or self.used_mib is None or self.util_percent is None:
             return False
-        return self.used_mib < FREE_BELOW_MIB and share < FREE_BELOW_PERCENT and self.util_percent < FREE_BELOW_PERCENT
+        return self.used_mib < FREE_BELOW_MIB and max(share, self.util_percent) < FREE_BELOW_PERCENT
+
+    @property
+    def is_little_used(self) -> bool:
+        """Free by the original's rule, which its scripts and the history count by."""
+        share = self.mem_percent
+        return (
+            share is not None
+            and self.util_percent is not None
+            and max(share, self.util_percent) < LITTLE_USED_BELOW_PERCENT
+        )
+
+    def unreadable(self, state: str, error: str) -> Gpu:
+        """The GPU while its driver tells nothing: no values, nobody on it."""
+        return Gpu(
+            self.id, self.index, self.name, self.uuid, self.total_mib, None, None, None, state, error, {}, []
+        )  # fmt: skip
 
     def user_mib(self) -> dict[str, float | None]:
         """Memory by user; None for a user none of whose processes has a known size."""
@@ -92,17 +118,31 @@ def _gpu(gpu_id: str, entry: dict[str, Any], position: int) -> Gpu:
         uuid=entry.get("uuid"),
         total_mib=entry.get("total_mem"),
         used_mib=entry.get("used_mem") if readable else None,
-        util_percent=entry.get("gpu_util") if readable else None,
-        memory_util_percent=entry.get("memory_util") if readable else None,
+        util_percent=_share(entry.get("gpu_util")) if readable else None,
+        memory_util_percent=_share(entry.get("memory_util")) if readable else None,
         state=state,
         error=entry.get("error"),
+        users=entry.get("users") or {},
         processes=_processes(entry.get("users") or {}) if readable else [],
     )
 
 
+def _share(percent: float | None) -> float | None:
+    """Drivers have been seen to give numbers far beyond 100; they mean nothing."""
+    return percent if percent is not None and percent <= 100 else None
+
+
 def _processes(users: dict[str, dict[str, dict[str, Any]]]) -> list[Process]:
     return [
-        Process(pid, user, entry.get("name"), entry.get("mem"), entry.get("command"))
+        Process(
+            pid,
+            user,
+            entry.get("name"),
+            entry.get("mem"),
+            entry.get("command"),
+            entry.get("started_at"),
+            entry.get("container"),
+        )
         for user, processes in users.items()
         for pid, entry in processes.items()
     ]

@@ -75,8 +75,11 @@ def _readings(post: dict[str, Any]) -> Iterable[Reading]:
         yield f"sys.mem_{name}_bytes", _times(post.get("memory", {}).get(f"{name}_gb"), GIB), "B", NO_DEVICE, ""
     for key, disk in post.get("disk", {}).items():
         yield from _disk(disk.get("mount_point") or key, disk)
-    for gpu in gpus_of(post):
+    gpus = gpus_of(post)
+    for gpu in gpus:
         yield from _gpu(gpu)
+    if gpus:
+        yield from _gpu_sums(gpus)
     for metric, columns in post.get("metrics", {}).items():
         yield from _columns(metric, columns)
 
@@ -106,6 +109,20 @@ def _gpu(gpu: Gpu) -> Iterable[Reading]:
     yield "sys.gpu.mem_total_bytes", _times(gpu.total_mib, MIB), "B", gpu.index, ""
     for user, mib in gpu.user_mib().items():
         yield "sys.gpu.user_mem_bytes", _times(mib, MIB), "B", gpu.index, tags_json({"user": user})
+
+
+def _gpu_sums(gpus: list[Gpu]) -> Iterable[Reading]:
+    """What the fleet's history counts, here once a post instead of again at each look."""
+    yield "sys.gpu.count", len(gpus), "", NO_DEVICE, ""
+    yield "sys.gpu.little_used_count", sum(gpu.is_little_used for gpu in gpus), "", NO_DEVICE, ""
+    yield "sys.gpu.mean_util_percent", mean([gpu.util_percent for gpu in gpus]), "%", NO_DEVICE, ""
+    yield "sys.gpu.mean_mem_percent", mean([gpu.mem_percent for gpu in gpus]), "%", NO_DEVICE, ""
+
+
+def mean(values: list[float | None]) -> float | None:
+    """Of those that are known; None where none is."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _columns(metric: str, columns: dict[str, Any]) -> Iterable[Reading]:

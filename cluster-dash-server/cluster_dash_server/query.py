@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .gpus import Gpu, gpu_error_of, gpus_of
-from .live.hosts import Host, Hosts, SeriesColumns
-
-FREE_BELOW_PERCENT = 30
-"""The original's rule for /api/gpu-summary and the history: less than this share of memory and of utilisation."""
-
-UTIL, USED, TOTAL = "sys.gpu.util_percent", "sys.gpu.mem_used_bytes", "sys.gpu.mem_total_bytes"
+from .gpus import Gpu, Process
+from .live.hosts import Host, Hosts, Latest
+from .points import mean
 
 
 @dataclass(slots=True)
@@ -27,17 +22,21 @@ class Disk:
     percent: float | None
     """As df has it: of what users can fill."""
 
+    @property
+    def sort_key(self) -> tuple[float, str]:
+        """The fullest first."""
+        return (-(self.percent or 0), self.mount)
+
 
 @dataclass(slots=True)
 class HostNow:
     """A host's latest post, read; what the post lacks is None."""
 
-    name: str
+    host: Host
+    latest: Latest
     age_s: float
     status: str
-    host: Host
-    gpus: list[Gpu]
-    gpu_error: tuple[str, str] | None
+    """up, stale or offline."""
     cpu_percent: float | None
     num_cpus: int | None
     load_1m: float | None
@@ -47,8 +46,40 @@ class HostNow:
     disks: list[Disk]
 
     @property
+    def name(self) -> str:
+        return self.host.name
+
+    @property
+    def gpus(self) -> list[Gpu]:
+        """Those that the host is known to have, though its driver may tell nothing of them now."""
+        return self.latest.known_gpus
+
+    @property
+    def gpu_error(self) -> tuple[str, str] | None:
+        return self.latest.gpu_error
+
+    @property
+    def state(self) -> str:
+        """`status`, or fault where an up host has GPUs that can't be read."""
+        broken = self.gpu_error is not None or any(gpu.state != "ok" for gpu in self.gpus)
+        return "fault" if self.status == "up" and broken else self.status
+
+    @property
     def free_gpus(self) -> int:
-        return sum(gpu.is_free for gpu in self.gpus) if self.status != "offline" else 0
+        """Right now: what a silent host last said is no promise."""
+        return sum(gpu.is_free for gpu in self.gpus) if self.status == "up" else 0
+
+    @property
+    def used_gpus(self) -> int:
+        """Read right now and not free."""
+        readable = sum(gpu.is_readable for gpu in self.gpus) if self.status == "up" else 0
+        return readable - self.free_gpus
+
+    @property
+    def processes(self) -> list[tuple[Gpu, Process]]:
+        """By GPU, the largest first."""
+        found = [(gpu, process) for gpu in self.gpus for process in gpu.processes]
+        return sorted(found, key=lambda each: (each[0].index, -(each[1].mem_mib or 0)))
 
     @property
     def fullest_disk(self) -> Disk | None:
@@ -70,25 +101,23 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 
 def host_now(hosts: Hosts, host: Host) -> HostNow:
-    post = host.post
-    cpu: dict[str, Any] = post["cpu"]
-    memory: dict[str, Any] = post.get("memory", {})
+    latest = host.latest  # once: the next post may come while this one is read
+    cpu: dict[str, Any] = latest.post["cpu"]
+    memory: dict[str, Any] = latest.post.get("memory", {})
     used, total = memory.get("used_gb"), memory.get("total_gb")
-    age_s = hosts.age_s(host)
+    age_s = hosts.age_s(latest)
     return HostNow(
-        name=host.name,
-        age_s=age_s,
-        status=host.status(age_s),
         host=host,
-        gpus=gpus_of(post),
-        gpu_error=gpu_error_of(post),
+        latest=latest,
+        age_s=age_s,
+        status=latest.status(age_s),
         cpu_percent=cpu.get("cpu_percent"),
         num_cpus=cpu.get("num_cpus"),
         load_1m=(cpu.get("load_avgs") or [None])[0],
         mem_percent=min(100.0, used / total * 100) if used is not None and total else None,
         mem_used_gib=used,
         mem_total_gib=total,
-        disks=[_disk(key, entry) for key, entry in post.get("disk", {}).items()],
+        disks=[_disk(key, entry) for key, entry in latest.post.get("disk", {}).items()],
     )
 
 
@@ -100,12 +129,6 @@ def _disk(key: str, entry: dict[str, Any]) -> Disk:
         entry.get("used_gb"),
         entry.get("percent_used"),
     )
-
-
-def mean(values: Sequence[float | None]) -> float | None:
-    """Of those that are known; None where none is."""
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
 
 
 @dataclass(slots=True)
@@ -122,6 +145,14 @@ class FleetBucket:
         return mean([server.get(figure) for server in self.servers.values()])
 
 
+FIGURES = {
+    "sys.gpu.count": "total_gpus",
+    "sys.gpu.little_used_count": "free_gpus",
+    "sys.gpu.mean_util_percent": "avg_gpu_util",
+    "sys.gpu.mean_mem_percent": "avg_gpu_memory_percent",
+}
+
+
 def bucket_s(hours: float) -> int:
     """5 minutes up to a day, 15 up to a week, an hour up to 30 days, else four."""
     for up_to_hours, seconds in ((24, 300), (24 * 7, 900), (24 * 30, 3600)):
@@ -132,50 +163,22 @@ def bucket_s(hours: float) -> int:
 
 def fleet_history(hosts: Hosts, hours: float, now_s: float) -> list[FleetBucket]:
     """In order of time; a span without a post of a host with GPUs is left out."""
-    width = bucket_s(hours)
+    width, since = bucket_s(hours), now_s - hours * 3600
     buckets: dict[int, FleetBucket] = {}
     for host in hosts.all():
-        for start, figures in _host_buckets(hosts, host, now_s - hours * 3600, width).items():
-            bucket = buckets.setdefault(start, FleetBucket(start, {}))
-            bucket.servers[host.name] = figures
+        for column in hosts.series(host, *FIGURES):
+            for start, figure in _means(column.time, column.value, since, width).items():
+                bucket = buckets.setdefault(start, FleetBucket(start, {}))
+                bucket.servers.setdefault(host.name, {})[FIGURES[column.key.metric]] = figure
     return [buckets[start] for start in sorted(buckets)]
 
 
-def _host_buckets(hosts: Hosts, host: Host, since: float, width: int) -> dict[int, dict[str, float]]:
-    columns = {column.key[:2]: column for column in hosts.series(host, UTIL, USED, TOTAL)}
-    sums: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for metric, device in columns:
-        used, util = columns.get((USED, device)), columns.get((UTIL, device))
-        if metric == TOTAL and used:
-            _add_device(sums, columns[TOTAL, device], used, util, since, width)
-    return {start: _figures(bucket) for start, bucket in sums.items()}
-
-
-def _add_device(
-    sums: dict[int, dict[str, list[float]]],
-    total: SeriesColumns,
-    used: SeriesColumns,
-    util: SeriesColumns | None,
-    since: float,
-    width: int,
-) -> None:
-    for row, time in enumerate(total.time):
-        if time < since or not total.value[row] > 0 or math.isnan(used.value[row]):
-            continue
-        bucket = sums[int(time // width) * width]
-        percent = used.value[row] / total.value[row] * 100
-        busy = util.value[row] if util else math.nan
-        bucket["posts"].append(time)
-        bucket["avg_gpu_memory_percent"].append(percent)
-        bucket["free"].append(percent < FREE_BELOW_PERCENT and busy < FREE_BELOW_PERCENT)
-        if not math.isnan(busy):
-            bucket["avg_gpu_util"].append(busy)
-
-
-def _figures(bucket: dict[str, list[float]]) -> dict[str, float]:
-    posts = len(set(bucket["posts"]))
-    figures = {"total_gpus": len(bucket["posts"]) / posts, "free_gpus": sum(bucket["free"]) / posts}
-    for name in ("avg_gpu_memory_percent", "avg_gpu_util"):
-        if bucket[name]:
-            figures[name] = sum(bucket[name]) / len(bucket[name])
-    return figures
+def _means(times: Sequence[float], values: Sequence[float], since: float, width: int) -> dict[int, float]:
+    """By the start of the bucket."""
+    sums: dict[int, tuple[float, int]] = {}
+    for time, value in zip(times, values, strict=True):
+        if time >= since and not math.isnan(value):
+            start = int(time // width) * width
+            total, rows = sums.get(start, (0.0, 0))
+            sums[start] = (total + value, rows + 1)
+    return {start: total / rows for start, (total, rows) in sums.items()}

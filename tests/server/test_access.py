@@ -37,6 +37,8 @@ def test_a_direct_request_from_this_machine_is_loopback(address: str, host: str)
         environ(HTTP_X_REAL_IP="192.0.2.7"),
         environ(HTTP_FORWARDED="for=192.0.2.7"),
         environ(HTTP_VIA="1.1 proxy"),
+        environ(HTTP_CF_CONNECTING_IP="192.0.2.7"),
+        environ(SERVER_PROTOCOL="HTTP/1.0"),
     ],
 )
 def test_a_request_from_elsewhere_or_through_a_proxy_is_not_loopback(request_environ: dict[str, object]) -> None:
@@ -95,7 +97,7 @@ def test_the_auth_code_is_gone_before_anything_is_kept() -> None:
     assert app.test_client().post("/", json=posts.host_post("gpu01")).status_code == 200
     kept = hosts.get("gpu01")
     assert kept is not None
-    assert posts.PASSCODE not in repr(kept.post)
+    assert posts.PASSCODE not in repr(kept.latest.post)
 
 
 def test_the_auth_code_is_nowhere_in_what_the_server_shows(app: Flask) -> None:

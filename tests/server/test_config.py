@@ -53,13 +53,15 @@ def test_the_passcode_has_a_short_form_and_an_empty_one_is_not_set(tmp_path: Pat
         ("[nope]\na = 1", {}, "[nope] is no section; there are: access, live"),
         ("live = 5", {}, "[live] is no section"),
         ("[live]\nnope = 1", {}, "live.nope is no setting; [live] has: history_rows"),
-        ("[live]\nmax_hosts = 0", {}, "live.max_hosts = 0: expected `int` >= 1"),
-        ('[live]\nmax_hosts = "5"', {}, "live.max_hosts = '5': expected `int`"),
+        ("[live]\nmax_hosts = 0", {}, "live.max_hosts = 0: expected a whole number >= 1"),
+        ('[live]\nmax_hosts = "5"', {}, "live.max_hosts = '5': expected a whole number"),
         ("[live]\nhistory_max_age_s = nan", {}, "live.history_max_age_s = nan"),
-        ("", {"CLUSTER_DASH_LIVE_MAX_HOSTS": "many"}, "CLUSTER_DASH_LIVE_MAX_HOSTS = 'many': expected `int`"),
-        ("", {"CLUSTER_DASH_LIVE_MAX_HOSTS": "0"}, "CLUSTER_DASH_LIVE_MAX_HOSTS = '0': expected `int` >= 1"),
+        ("", {"CLUSTER_DASH_LIVE_MAX_HOSTS": "many"}, "CLUSTER_DASH_LIVE_MAX_HOSTS = 'many': expected a whole number"),
+        ("", {"CLUSTER_DASH_LIVE_MAX_HOSTS": "0"}, "CLUSTER_DASH_LIVE_MAX_HOSTS = '0': expected a whole number >= 1"),
         ('[access]\npasscode = ""', {}, "access.passcode = (a secret)"),
-        ("[access]\npasscode = 12345678", {}, "access.passcode = (a secret): expected `str"),
+        ("", {"CLUSTER_DASH_LIVE_MAX_HOST": "5"}, "CLUSTER_DASH_LIVE_MAX_HOST is no setting; there are: "),
+        ("", {"CLUSTER_DASH_PASSCODE": "caf\udce9"}, "CLUSTER_DASH_PASSCODE must be printable text in UTF-8"),
+        ("[access]\npasscode = 12345678", {}, "access.passcode = (a secret): expected a text"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_place_value_and_what_is_allowed(
@@ -72,6 +74,10 @@ def test_a_wrong_setting_is_named_with_its_place_value_and_what_is_allowed(
     assert "12345678" not in str(error.value)
     if not environ:
         assert str(tmp_path / "server.toml") in str(error.value)
+
+
+def test_the_moles_settings_in_the_environment_are_none_of_the_servers(tmp_path: Path) -> None:
+    assert config_of(tmp_path, "", CLUSTER_DASH_MOLE_POLL_SETTINGS_POLL_INTERVAL_IN_SECS="2") == Config()
 
 
 def test_a_file_that_was_named_and_is_not_there_stops_the_start(tmp_path: Path) -> None:

@@ -42,6 +42,11 @@ def test_a_gpu_with_one_failing_call_keeps_its_other_values_and_is_not_free() ->
     assert (gpu.used_mib, gpu.util_percent, gpu.is_free) == (400, 0, False)
 
 
+def test_a_share_beyond_100_means_nothing() -> None:
+    (gpu,) = gpus_of({"gpu": {"a": posts.gpu(0, util=4294967295)}})
+    assert (gpu.util_percent, gpu.used_mib, gpu.is_free) == (None, 400, False)
+
+
 def test_an_idle_gpu_is_free_and_zero_is_a_value() -> None:
     (gpu,) = gpus_of({"gpu": {"a": posts.gpu(0, util=0, used_mib=0)}})
     assert (gpu.util_percent, gpu.mem_percent, gpu.is_free) == (0, 0, True)

@@ -122,9 +122,9 @@ def test_a_hostile_name_is_shown_and_linked_as_text(client: FlaskClient, name: s
     sections: posts.Post = {"gpu": gpus, "disk": disk, "mole": mole, "general": general}
     assert client.post("/", json=posts.host_post(name, **sections)).status_code == 200
     first = Links(client.get("/", headers={"Accept": "text/html"}).text)
-    (link,) = [
+    (link,) = {
         attributes["href"] for tag, attributes in first.tags if tag == "a" and "/host/" in (attributes["href"] or "")
-    ]
+    }
     assert link is not None
     own_page = client.get(link, headers={"Accept": "text/html"})
     assert own_page.status_code == 200

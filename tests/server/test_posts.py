@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import posts
@@ -48,8 +49,10 @@ VALID = json.dumps(posts.example())
         (VALID.replace("44.0", "NaN"), "isn't valid JSON"),
         (VALID.replace("44.0", "Infinity"), "isn't valid JSON"),
         (VALID.replace("44.0", "1e999"), "isn't valid JSON"),
-        ("[" * 100_000, "isn't valid JSON"),
         ('{"a":' * 5_000, "isn't valid JSON"),
+        ("[" * 33 + "]" * 33, "nested deeper than 32 levels"),
+        ('{"a":' * 300 + "1" + "}" * 300, "nested deeper than 32 levels"),
+        ("7", "the post must be of type object"),
         ("null", "the post must be of type object"),
         ("[]", "the post must be of type object"),
         ('"x"', "the post must be of type object"),
@@ -76,6 +79,39 @@ def test_a_post_beyond_a_mebibyte_is_refused(client: FlaskClient) -> None:
     answer = send(client, VALID[:-1] + f', "more": "{filler}{"x" * 100}"}}')
     assert (answer.status_code, answer.json["success"]) == (413, False)
     assert "1 MiB" in answer.json["msg"]
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, "[" + "{}," * 20_000 + "{}]"])
+def test_a_post_of_too_many_values_is_refused(client: FlaskClient, body: str) -> None:
+    answer = send(client, body)
+    assert answer.status_code == 413
+    assert "more than 20000 values" in answer.json["msg"]
+
+
+def test_who_may_not_post_is_told_so_before_the_post_is_looked_at(client: FlaskClient) -> None:
+    assert client.post("/", json={"auth_code": "wrong"}).status_code == 401
+
+
+def test_a_refusal_of_a_large_post_takes_little(client: FlaskClient) -> None:
+    """Words for a refusal once took seconds: `jsonschema` walked all that was right before what was wrong."""
+    gpus: dict[str, Any] = {str(i): {"users": {"u": {str(pid): {} for pid in range(900)}}} for i in range(9)}
+    gpus["z"] = {"total_mem": "x"}
+    body = json.dumps(posts.host_post(gpu=gpus))
+    started = time.process_time()
+    answer = send(client, body)
+    assert answer.status_code == 400
+    assert "gpu.z.total_mem must be of type number or null" in answer.json["msg"]
+    assert time.process_time() - started < 1
+
+
+def test_nesting_that_is_taken_breaks_no_answer_of_other_hosts(client: FlaskClient) -> None:
+    deep: Any = 1
+    for _ in range(27):
+        deep = [deep]
+    for place in ({"0_X": posts.gpu(0, extra=deep)}, {"0_X": posts.gpu(0, users={"u": {"1": {"x": 1}}})}):
+        assert client.post("/", json=posts.host_post(gpu=place)).status_code == 200
+    for path in ("/data-out/gpu-data-simple", "/api/dashboard-data"):
+        assert client.get(path).status_code == 200
 
 
 def test_one_host_too_many_is_refused_and_those_that_are_known_go_on() -> None:

@@ -12,8 +12,10 @@ from cluster_dash_server.query import bucket_s, fleet_history, mean, now
 
 
 def hosts_with(*received: tuple[str, float], gpus: int = 2) -> Hosts:
-    hosts = Hosts(Live(), monotonic=lambda: 0.0)
+    clock = [0.0]
+    hosts = Hosts(Live(), monotonic=lambda: clock[0])
     for name, received_at in received:
+        clock[0] = received_at
         post = posts.host_post(name, gpus)
         hosts.record(post, points_of_post(post), received_at)
     return hosts

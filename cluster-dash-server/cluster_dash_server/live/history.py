@@ -13,6 +13,7 @@ from ..points import Points
 
 MAX_SERIES = 2_000
 """Of one host. A sender that invents names must not fill the memory: further series are left out and counted."""
+CLOCK_STEP_S = 2.0
 
 
 class SeriesKey(NamedTuple):
@@ -29,17 +30,23 @@ class RecentHistory:
         self.columns: dict[SeriesKey, array[float]] = {}
         self.units: dict[str, str] = {}
         self.left_out = 0
+        """Values of series beyond MAX_SERIES."""
+        self._last_mono_s = 0.0
         self._max_rows = max_rows
         self._max_age_s = max_age_s
 
-    def append(self, received_at: float, points: Points, gap_after_s: float) -> None:
-        """Adds a row; after more than `gap_after_s` without one, first an empty one, so that a line breaks there."""
+    def append(self, received_at: float, mono_s: float, points: Points, gap_after_s: float) -> None:
+        """Adds a row; after more than `gap_after_s` without one, first an empty one, so that a line breaks there.
+
+        `mono_s` is a clock that nobody sets. Where the wall clock was set meanwhile, the rows before move with it.
+        """
         if self.time:
-            received_at = max(
-                received_at, self.time[-1]
-            )  # the server's clock was set back: time must not run backwards
-            if received_at - self.time[-1] > gap_after_s:
+            passed_s = max(0.0, mono_s - self._last_mono_s)
+            self._follow_clock(received_at - (self.time[-1] + passed_s))
+            if passed_s > gap_after_s:
                 self._append_row(self.time[-1] + gap_after_s / 2)
+            received_at = max(received_at, self.time[-1])
+        self._last_mono_s = mono_s
         self._append_row(received_at)
         for key, value, unit in zip(
             map(SeriesKey, points.metric, points.device, points.tags_json), points.value, points.unit, strict=True
@@ -48,6 +55,10 @@ class RecentHistory:
             if column is not None:
                 column[-1] = value
         self._forget(received_at)
+
+    def _follow_clock(self, step_s: float) -> None:
+        if abs(step_s) >= CLOCK_STEP_S:
+            self.time = array("d", [time + step_s for time in self.time])
 
     def _append_row(self, time: float) -> None:
         self.time.append(time)
@@ -79,3 +90,5 @@ class RecentHistory:
             del column[:rows]
             if all(map(math.isnan, column)):
                 del self.columns[key]
+        metrics = {key.metric for key in self.columns}
+        self.units = {metric: unit for metric, unit in self.units.items() if metric in metrics}

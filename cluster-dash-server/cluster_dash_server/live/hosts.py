@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..config import Live
+from ..gpus import Gpu, gpu_error_of, gpus_of
 from ..points import Points
 from .history import RecentHistory, SeriesKey
 
@@ -25,17 +26,19 @@ class HostsFull(Exception):
     """One more host than the settings allow; those that are known go on."""
 
 
-@dataclass(slots=True)
-class Host:
-    """`post` is the latest one, without its auth_code; replaced whole, never changed: it is read without a lock."""
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """A host's newest post. Replaced as a whole and never changed, so it is read without a lock."""
 
-    name: str
     post: dict[str, Any]
+    """Without its auth_code."""
     received_at: float
     received_mono_s: float
-    first_seen_at: float
-    posts: int
-    history: RecentHistory
+    gpus: list[Gpu]
+    gpu_error: tuple[str, str] | None
+    """(state, text) where the mole could read no GPU at all."""
+    known_gpus: list[Gpu]
+    """`gpus`; where none could be read those of before, without their values."""
 
     @property
     def interval_s(self) -> float | None:
@@ -49,12 +52,31 @@ class Host:
         skew = float(self.post["timestamp"]) - self.received_at
         return skew if abs(skew) >= SKEW_SHOWN_FROM_S else None
 
+    @property
+    def stale_after_s(self) -> float:
+        """Three of its intervals, at least 15 s."""
+        return max(STALE_AFTER_S, STALE_AFTER_INTERVALS * (self.interval_s or DEFAULT_INTERVAL_S))
+
     def status(self, age_s: float) -> str:
-        """up, stale (three of its intervals missed, at least 15 s) or offline (10 minutes)."""
-        if age_s > OFFLINE_AFTER_S:
+        """up, stale or offline (10 minutes, for a mole that posts seldom its own three intervals)."""
+        if age_s > max(OFFLINE_AFTER_S, self.stale_after_s if self.interval_s else 0):
             return "offline"
-        stale_after_s = max(STALE_AFTER_S, STALE_AFTER_INTERVALS * (self.interval_s or DEFAULT_INTERVAL_S))
-        return "stale" if age_s > stale_after_s else "up"
+        return "stale" if age_s > self.stale_after_s else "up"
+
+
+@dataclass(slots=True)
+class Host:
+    name: str
+    latest: Latest
+    history: RecentHistory
+
+
+def _latest(post: dict[str, Any], received_at: float, mono_s: float, before: Latest | None) -> Latest:
+    gpus, gpu_error = gpus_of(post), gpu_error_of(post)
+    known = gpus
+    if gpu_error and not gpus and before:
+        known = [gpu.unreadable(*gpu_error) for gpu in before.known_gpus]
+    return Latest(post, received_at, mono_s, gpus, gpu_error, known)
 
 
 @dataclass(slots=True)
@@ -76,21 +98,19 @@ class Hosts:
 
     def record(self, post: dict[str, Any], points: Points, received_at: float) -> None:
         """Raises HostsFull."""
-        name = post["hostname"]
+        name, mono_s = post["hostname"], self._monotonic()
+        known = self._hosts.get(name)
+        latest = _latest(post, received_at, mono_s, known.latest if known else None)
         with self._lock:
-            host = self._hosts.get(name) or self._add(name, post, received_at)
-            host.post, host.received_at, host.received_mono_s = post, received_at, self._monotonic()
-            host.posts += 1
-            gap_after_s = max(STALE_AFTER_S, STALE_AFTER_INTERVALS * (host.interval_s or DEFAULT_INTERVAL_S))
-            host.history.append(received_at, points, gap_after_s)
+            host = self._hosts.get(name) or self._add(name, latest)
+            host.latest = latest
+            host.history.append(received_at, mono_s, points, latest.stale_after_s)
 
-    def _add(self, name: str, post: dict[str, Any], received_at: float) -> Host:
+    def _add(self, name: str, latest: Latest) -> Host:
         if len(self._hosts) >= self._settings.max_hosts:
             raise HostsFull(f"this server keeps {self._settings.max_hosts} hosts ([live] max_hosts) and has as many")
         history = RecentHistory(self._settings.history_rows, self._settings.history_max_age_s)
-        host = Host(name, post, received_at, self._monotonic(), received_at, 0, history)
-        self._hosts[name] = host
-        return host
+        return self._hosts.setdefault(name, Host(name, latest, history))
 
     def __len__(self) -> int:
         return len(self._hosts)
@@ -103,9 +123,9 @@ class Hosts:
     def get(self, name: str) -> Host | None:
         return self._hosts.get(name)
 
-    def age_s(self, host: Host) -> float:
-        """Since its latest post came, by a clock that nobody sets."""
-        return max(0.0, self._monotonic() - host.received_mono_s)
+    def age_s(self, latest: Latest) -> float:
+        """Since it came, by a clock that nobody sets."""
+        return max(0.0, self._monotonic() - latest.received_mono_s)
 
     def series(self, host: Host, *metrics: str) -> list[SeriesColumns]:
         """Every series of these metrics in the recent history, by metric, device, tags; rows belong together."""

@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from ..config import PASSCODE, PUBLISHED_PASSCODE, Access
 from ..errors import Refusal
 
-PROXY_HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_REAL_IP", "HTTP_FORWARDED", "HTTP_VIA")
+PROXY_HEADERS = {
+    "HTTP_" + name.upper().replace("-", "_")
+    for name in (
+        *("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-By", "Forwarded", "Via"),
+        *("X-Real-IP", "X-Client-IP", "X-Cluster-Client-IP", "True-Client-IP", "CF-Connecting-IP"),
+    )
+}
 
 
 class Gate:
@@ -47,10 +53,11 @@ class Gate:
 def is_loopback(environ: Mapping[str, object]) -> bool:
     """Whether the request started on this machine: over loopback, for a loopback name, and passed on by no proxy.
 
-    The name matters since waitress drops the headers of a proxy that it wasn't told to trust, and most proxies pass on
-    the name that their client asked for. It also shuts out a web page that had its own name point here.
+    waitress drops X-Forwarded-* and Forwarded of a proxy that it wasn't told to trust, unless it is started with
+    --no-clear-untrusted-proxy-headers. So the name counts too, which most proxies pass on, and the protocol: nginx
+    passes on with HTTP/1.0 unless told otherwise. The name also shuts out a web page that had its own name point here.
     """
-    if any(header in environ for header in PROXY_HEADERS):
+    if PROXY_HEADERS & environ.keys() or environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
         return False
     host = str(environ.get("HTTP_HOST", ""))
     name = host[1 : host.find("]")] if host.startswith("[") else host.split(":")[0]

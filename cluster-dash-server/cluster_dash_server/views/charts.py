@@ -17,6 +17,7 @@ LOAD_HELP = (
     "Bar: processes that ran or waited in the last minute. Mark: the host's cores. A bar well beyond its mark means "
     "that work waits for the CPU, or for a disk or file server that doesn't answer."
 )
+HISTORY_H = 24
 ROOT = tags_json({"mount": "/"})
 
 
@@ -35,8 +36,12 @@ def routes(hosts: Hosts) -> Blueprint:
                 help_text=help_text,
                 figures=drawn,
                 figures_json=figures.embed(drawn),
-            )
+            ),
+            headers={"Vary": "Accept"},
         )
+
+    def fleet_figures(now_s: float) -> list[Figure]:
+        return figures.fleet_history(fleet_history(hosts, HISTORY_H, now_s), HISTORY_H, now_s)
 
     @blueprint.get("/cpu-data")
     def cpu_data() -> Response:
@@ -61,9 +66,10 @@ def routes(hosts: Hosts) -> Blueprint:
     @blueprint.get("/root_drive")
     def root_drive() -> Response:
         return page(
-            "Disk at /",
+            "Disk",
             lambda rows: [
                 figures.root_drive_now(rows),
+                figures.fullest_disk_now(rows),
                 figures.recent("Disk at /, recent", hosts, rows, "sys.disk.percent", "% used", tags=ROOT),
             ],
         )
@@ -83,11 +89,16 @@ def routes(hosts: Hosts) -> Blueprint:
     def history() -> Response:
         return page(
             "GPU history",
-            lambda _: figures.fleet_history(fleet_history(hosts, 24, time.time())),
+            lambda _: fleet_figures(time.time()),
             "The last 24 hours as far as this server remembers them: it keeps the recent posts in memory and starts "
             "anew when it is restarted.",
         )
 
+    _add_drawn_by_the_browser(blueprint)
+    return blueprint
+
+
+def _add_drawn_by_the_browser(blueprint: Blueprint) -> None:
     @blueprint.get("/gpu-data")
     def gpu_data() -> str:
         return render_template("simple_chart.html", name="GPU memory by user", script="scripts/renderGpuData.js")
@@ -95,5 +106,3 @@ def routes(hosts: Hosts) -> Blueprint:
     @blueprint.get("/demo-plot")
     def demo_plot() -> str:
         return render_template("simple_chart.html", name="Demo", script="scripts/renderDemoData.js")
-
-    return blueprint

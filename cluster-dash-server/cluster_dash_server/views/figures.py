@@ -8,15 +8,15 @@ into the viewer's own time.
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
 from flask import Response
 
-from ..live.hosts import Host, Hosts, SeriesColumns
-from ..points import GIB
-from ..query import FleetBucket, HostNow
+from ..live.hosts import Hosts, SeriesColumns
+from ..points import NO_DEVICE
+from ..query import FleetBucket, HostNow, bucket_s
 from .wording import duration, printable, shorten
 
 Figure = dict[str, Any]
@@ -25,6 +25,9 @@ BAR_HEIGHT_PX = 26
 LINES_HEIGHT_PX = 300
 LONGEST_LABEL = 30
 MOST_LINES = 40
+MOST_NAMED_LINES = 12
+"""Beyond these a legend takes more room than the lines; their names show where one points."""
+COLOURS = ("#1f77b4", "#e07b00", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22", "#7f7f7f")
 FEW_POINTS = 60
 """Up to here each point is marked too: a single one makes no line."""
 OLD_OPACITY = 0.35
@@ -51,7 +54,7 @@ def cpu_now(rows: list[HostNow]) -> Figure:
 
 
 def memory_now(rows: list[HostNow]) -> Figure:
-    available = [row.host.post.get("memory", {}).get("available_gb") for row in rows]
+    available = [row.latest.post.get("memory", {}).get("available_gb") for row in rows]
     return _bars("Memory now", rows, [("used", [row.mem_used_gib for row in rows]), ("available", available)], "GiB")
 
 
@@ -63,6 +66,16 @@ def root_drive_now(rows: list[HostNow]) -> Figure:
         "% used",
         (0, 100),
     )
+
+
+def fullest_disk_now(rows: list[HostNow]) -> Figure:
+    fullest = [row.fullest_disk for row in rows]
+    values = [disk.percent if disk else None for disk in fullest]
+    figure = _bars("Fullest disk now", rows, [("used", values)], "% used", (0, 100))
+    figure["data"][0]["text"] = [
+        f"{disk.percent:.0f} {label(disk.mount, 40)}" if disk and disk.percent is not None else "" for disk in fullest
+    ]
+    return figure
 
 
 def load_now(rows: list[HostNow]) -> Figure:
@@ -102,6 +115,10 @@ def _bars(
                 "x": [None if value is None else round(value, 2) for value in values],
                 "y": list(range(len(rows))),
                 "customdata": full_names,
+                "text": ["" if value is None else f"{value:.4g}" for value in values],
+                "textposition": "auto",
+                "textangle": 0,
+                "cliponaxis": False,
                 "marker": {"opacity": [1 if row.status == "up" else OLD_OPACITY for row in rows]},
                 "hovertemplate": f"%{{customdata}}: %{{x}} {unit} {name}<extra></extra>",
             }
@@ -136,41 +153,18 @@ def recent(
         (label(row.name), column)
         for row in rows
         for column in hosts.series(row.host, metric)
-        if column.key.tags_json == tags
+        if column.key.tags_json == tags and column.key.device == NO_DEVICE
     ]
     if len(lines) > MOST_LINES:
         title = f"{title}: the {MOST_LINES} highest of {len(lines)}"
         lines = sorted(lines, key=lambda line: -_last(line[1]))[:MOST_LINES]
-    return _lines(title, lines, unit, scale)
+    return lines_figure(title, lines, unit, scale)
 
 
-def of_host(hosts: Hosts, host: Host) -> list[Figure]:
-    """The charts of one host; one without a single value is left out."""
-
-    def by_gpu(column: SeriesColumns) -> str:
-        return f"GPU {column.key.device}"
-
-    def by_mount(column: SeriesColumns) -> str:
-        return label(_tag(column, "mount"))
-
-    def chart(title: str, metric: str, unit: str, name: Callable[[SeriesColumns], str], scale: float = 1) -> Figure:
-        return _lines(title, [(name(column), column) for column in hosts.series(host, metric)], unit, scale)
-
-    figures = [
-        chart("GPU utilisation", "sys.gpu.util_percent", "%", by_gpu),
-        chart("GPU memory used", "sys.gpu.mem_used_bytes", "GiB", by_gpu, 1 / GIB),
-        chart("GPU power", "sys.gpu.power_w", "W", by_gpu),
-        chart("GPU temperature", "sys.gpu.temperature_c", "°C", by_gpu),
-        chart("CPU", "sys.cpu_percent", "%", lambda _: "CPU"),
-        chart("Memory used", "sys.mem_used_bytes", "GiB", lambda _: "used", 1 / GIB),
-        chart("Load, 1 minute", "sys.load_1m", "processes", lambda _: "load"),
-        chart("Disks", "sys.disk.percent", "% used", by_mount),
-    ]
-    return [figure for figure in figures if figure["data"]]
-
-
-def fleet_history(buckets: list[FleetBucket]) -> list[Figure]:
-    times = [int(bucket.started_at * 1000) for bucket in buckets]
+def fleet_history(buckets: list[FleetBucket], hours: float, now_s: float) -> list[Figure]:
+    middle_s = bucket_s(hours) / 2
+    times = [int(min(bucket.started_at + middle_s, now_s) * 1000) for bucket in buckets]
+    whole_range = [int((now_s - hours * 3600) * 1000), int(now_s * 1000)]
 
     def line(name: str, values: Iterable[float | None]) -> dict[str, Any]:
         shown = [None if value is None else round(value, 1) for value in values]
@@ -178,19 +172,23 @@ def fleet_history(buckets: list[FleetBucket]) -> list[Figure]:
 
     gpus = [
         line("all GPUs", [bucket.total("total_gpus") for bucket in buckets]),
-        line("free", [bucket.total("free_gpus") for bucket in buckets]),
+        line("free (under 30 % of memory and utilisation)", [bucket.total("free_gpus") for bucket in buckets]),
     ]
     use = [
         line("utilisation", [bucket.mean("avg_gpu_util") for bucket in buckets]),
         line("memory used", [bucket.mean("avg_gpu_memory_percent") for bucket in buckets]),
     ]
-    return [
+    figures: list[Figure] = [
         {"data": gpus, "layout": _line_layout("GPUs", "GPUs", 2)},
         {"data": use, "layout": _line_layout("Mean over all GPUs", "%", 2)},
     ]
+    for figure in figures:
+        figure["layout"]["xaxis"]["range"] = whole_range
+    return figures
 
 
-def _lines(title: str, lines: list[tuple[str, SeriesColumns]], unit: str, scale: float = 1) -> Figure:
+def lines_figure(title: str, lines: list[tuple[str, SeriesColumns]], unit: str, scale: float = 1) -> Figure:
+    """A line per series; those of a device keep its colour in every chart."""
     data: list[dict[str, Any]] = [
         {
             "type": "scatter",
@@ -203,6 +201,9 @@ def _lines(title: str, lines: list[tuple[str, SeriesColumns]], unit: str, scale:
         }
         for name, column in lines
     ]
+    for trace, (_, column) in zip(data, lines, strict=True):
+        if column.key.device != NO_DEVICE:
+            trace["line"] = {"color": COLOURS[column.key.device % len(COLOURS)]}
     return {"data": data, "layout": _line_layout(title, unit, len(data))}
 
 
@@ -220,7 +221,3 @@ def _line_layout(title: str, unit: str, lines: int) -> dict[str, Any]:
 def _last(column: SeriesColumns) -> float:
     """The newest value that is there."""
     return next((value for value in reversed(column.value) if value == value), float("-inf"))
-
-
-def _tag(column: SeriesColumns, name: str) -> str:
-    return orjson.loads(column.key.tags_json)[name] if column.key.tags_json else ""

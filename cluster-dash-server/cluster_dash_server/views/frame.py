@@ -57,12 +57,14 @@ class OrjsonProvider(JSONProvider):
 def register(app: Flask, warning: str | None, plotly: Plotly) -> None:
     app.json = OrjsonProvider(app)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters.update(
+    jinja_filters: dict[str, Any] = app.jinja_env.filters
+    jinja_filters.update(
         percent=wording.percent,
         gib=wording.gib,
         mib_as_gib=wording.mib_as_gib,
         number=wording.number,
         duration=wording.duration,
+        when=wording.when,
         printable=wording.printable,
     )
     asset_hashes = _hash_assets(Path(app.static_folder or ""))

@@ -8,8 +8,9 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 
 from ..gpus import Gpu
-from ..live.hosts import OFFLINE_AFTER_S, Host, Hosts
-from ..query import FREE_BELOW_PERCENT, FleetBucket, HostNow, fleet_history, host_now, mean
+from ..live.hosts import OFFLINE_AFTER_S, Hosts, Latest
+from ..points import mean
+from ..query import FleetBucket, HostNow, fleet_history, host_now
 from .wording import MISSING, printable
 
 BOLD, GREEN, YELLOW, RED, RESET = "\033[1m", "\033[92m", "\033[93m", "\033[91m", "\033[0m"
@@ -24,7 +25,8 @@ def routes(hosts: Hosts) -> Blueprint:
 
     @blueprint.get("/data-out/gpu-data-simple")
     def gpu_data_simple() -> Response:
-        return jsonify({host.name: _with_age(host, hosts.age_s(host)) for host in hosts.all()})
+        latest = {host.name: host.latest for host in hosts.all()}
+        return jsonify({name: _with_age(each, hosts.age_s(each)) for name, each in latest.items()})
 
     @blueprint.get("/api/gpu-summary")
     def gpu_summary() -> Response:
@@ -47,16 +49,10 @@ def routes(hosts: Hosts) -> Blueprint:
     return blueprint
 
 
-def _with_age(host: Host, age_s: float) -> dict[str, Any]:
+def _with_age(latest: Latest, age_s: float) -> dict[str, Any]:
     """The posted entries; `received_timestamp` is an age in seconds, as the original has it."""
     age = {"received_timestamp": age_s, "time_received_mins": round(age_s / 60)}
-    return {gpu_id: {**entry, **age} for gpu_id, entry in host.post["gpu"].items()}
-
-
-def _is_free(gpu: Gpu) -> bool:
-    """By the original's rule; what isn't known isn't free."""
-    known = gpu.mem_percent is not None and gpu.util_percent is not None
-    return known and gpu.mem_percent < FREE_BELOW_PERCENT and gpu.util_percent < FREE_BELOW_PERCENT  # pyright: ignore
+    return {gpu_id: {**entry, **age} for gpu_id, entry in latest.post["gpu"].items()}
 
 
 def _online(row: HostNow) -> bool:
@@ -65,9 +61,11 @@ def _online(row: HostNow) -> bool:
 
 def _summary_line(row: HostNow) -> str:
     status = f"{GREEN}online{RESET}" if _online(row) else f"{RED}offline{RESET}"
-    memory = mean([gpu.mem_percent for gpu in row.gpus])
-    cells = [printable(row.name), len(row.gpus), sum(map(_is_free, row.gpus)), _share(memory), _share(row.cpu_percent)]
-    return "\t".join(map(str, [*cells, status]))
+    gpus = row.latest.gpus
+    memory = mean([gpu.mem_percent for gpu in gpus])
+    free = sum(gpu.is_little_used for gpu in gpus)
+    cells = [printable(row.name), len(gpus), free, _share(memory), _share(row.cpu_percent), status]
+    return "\t".join(map(str, cells))
 
 
 def _share(percent: float | None) -> str:
@@ -82,17 +80,18 @@ def _rounded(value: float | None, digits: int | None = None) -> float | None:
 
 
 def _server(row: HostNow) -> dict[str, Any]:
-    memory, util = mean([gpu.mem_percent for gpu in row.gpus]), mean([gpu.util_percent for gpu in row.gpus])
+    gpus = row.latest.gpus
+    memory, util = mean([gpu.mem_percent for gpu in gpus]), mean([gpu.util_percent for gpu in gpus])
     server: dict[str, Any] = {
         "status": "online" if _online(row) else "offline",
         "last_seen_mins": round(row.age_s / 60),
         "cpu": {"cpu_percent": _rounded(row.cpu_percent), "num_cpus": row.num_cpus},
-        "gpus": [_gpu(gpu, row.host.post["gpu"][gpu.id].get("users")) for gpu in row.gpus],
+        "gpus": [_gpu(gpu) for gpu in gpus],
         "summary": {
-            "total_gpus": len(row.gpus),
-            "free_gpus": sum(map(_is_free, row.gpus)),
-            "avg_gpu_memory_percent": _rounded(memory) if row.gpus else 0,
-            "avg_gpu_util": _rounded(util) if row.gpus else 0,
+            "total_gpus": len(gpus),
+            "free_gpus": sum(gpu.is_little_used for gpu in gpus),
+            "avg_gpu_memory_percent": _rounded(memory) if gpus else 0,
+            "avg_gpu_util": _rounded(util) if gpus else 0,
         },
     }
     if row.gpu_error:
@@ -100,7 +99,7 @@ def _server(row: HostNow) -> dict[str, Any]:
     return server
 
 
-def _gpu(gpu: Gpu, users: Any) -> dict[str, Any]:
+def _gpu(gpu: Gpu) -> dict[str, Any]:
     return {
         "index": gpu.index,
         "name": gpu.name,
@@ -108,7 +107,7 @@ def _gpu(gpu: Gpu, users: Any) -> dict[str, Any]:
         "used_mem_mb": _rounded(gpu.used_mib),
         "memory_percent": _rounded(gpu.mem_percent),
         "gpu_util": gpu.util_percent,
-        "users": users or {},
+        "users": gpu.users,
     }
 
 

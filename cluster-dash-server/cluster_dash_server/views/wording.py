@@ -36,6 +36,11 @@ def number(value: float | None) -> str:
     return MISSING if value is None else f"{value:.2f}"
 
 
+def when(started_at: float | None, now_s: float) -> str:
+    """How long ago."""
+    return MISSING if started_at is None else duration(max(0.0, now_s - started_at))
+
+
 def duration(seconds: float) -> str:
     """3 s, 5 min, 2 h 14 min, 3 d 4 h."""
     whole = round(seconds)

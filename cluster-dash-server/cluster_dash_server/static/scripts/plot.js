@@ -6,7 +6,7 @@ const COLORWAY = ["#1f77b4", "#e07b00", "#2ca02c", "#d62728", "#9467bd", "#8c564
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 export const colours = () => ({
-  first: colour("--plot-1"), second: colour("--plot-2"), ink: colour("--ink"), dim: colour("--dim"),
+  first: colour("--plot-1"), second: colour("--plot-2"), dim: colour("--dim"), others: colour("--plot-others"),
 });
 
 function themed(layout) {
@@ -26,15 +26,21 @@ function themed(layout) {
 }
 
 /** Plotly takes numbers on a date axis as UTC, and Date objects as the viewer's own time. */
-function inLocalTime(trace, layout) {
-  if (layout.xaxis?.type !== "date") return trace;
-  return { ...trace, x: trace.x.map((milliseconds) => new Date(milliseconds)) };
+const local = (milliseconds) => new Date(milliseconds);
+
+function inLocalTime(figure) {
+  if (figure.layout.xaxis?.type !== "date") return figure;
+  const range = figure.layout.xaxis.range?.map(local);
+  return {
+    data: figure.data.map((trace) => ({ ...trace, x: trace.x.map(local) })),
+    layout: { ...figure.layout, xaxis: { ...figure.layout.xaxis, ...(range ? { range } : {}) } },
+  };
 }
 
 /** Draws or redraws; what the viewer zoomed to and hid stays. */
 export function draw(element, figure) {
-  const layout = { uirevision: "same", ...figure.layout };
-  return globalThis.Plotly.react(element, figure.data.map((trace) => inLocalTime(trace, layout)), themed(layout), CONFIG);
+  const { data, layout } = inLocalTime(figure);
+  return globalThis.Plotly.react(element, data, themed({ uirevision: "same", ...layout }), CONFIG);
 }
 
 export function onThemeChange(redraw) {

@@ -7,7 +7,8 @@ const LEAST_TOTAL_MIB = 3000; // smaller cards only drive a screen
 const OLD_AFTER_S = 600;
 const OLD_OPACITY = 0.35;
 const LONGEST_LABEL = 30;
-const LONGEST_HOST = 18;
+const MOST_USERS = 30; // with a colour of their own; the others share one
+const AGE_SHOWN_FROM_MIN = 1;
 const BAR_HEIGHT_PX = 26;
 const MIB_PER_GIB = 1024;
 
@@ -22,7 +23,14 @@ function rowsOf(hosts) {
       if (!isReadable(gpu)) {
         notes.push(`${host}: ${id === "gpu_error" ? "" : `GPU ${gpu.index ?? id} `}${gpu.state ?? "error"}: ${gpu.error ?? "not readable"}`);
       } else if (gpu.total_mem > LEAST_TOTAL_MIB) {
-        rows.push({ name: `${host}-${id}`, label: shortened(`${shortened(host, LONGEST_HOST)}-${id}`, LONGEST_LABEL), gpu, byUser: memoryByUser(gpu.users ?? {}), old: gpu.received_timestamp > OLD_AFTER_S });
+        rows.push({
+          name: `${host}-${id}`,
+          label: `${shortened(host, LONGEST_LABEL - 5)} · ${gpu.index ?? id}`,
+          gpu,
+          byUser: memoryByUser(gpu.users ?? {}),
+          old: gpu.received_timestamp > OLD_AFTER_S,
+          age: gpu.time_received_mins >= AGE_SHOWN_FROM_MIN ? ` (${gpu.time_received_mins} min ago)` : "",
+        });
       }
     }
   }
@@ -40,7 +48,7 @@ function memoryByUser(users) {
 
 function trace(name, rows, sizes, colour) {
   return {
-    type: "bar", orientation: "h", name: escaped(shortened(name, LONGEST_LABEL)),
+    type: "bar", orientation: "h", name: escaped(name),
     x: sizes.map((mib) => Math.max(0, mib) / MIB_PER_GIB),
     y: rows.map((_, index) => index),
     customdata: rows.map((row) => escaped(shortened(row.name, 120))),
@@ -49,29 +57,45 @@ function trace(name, rows, sizes, colour) {
   };
 }
 
+/** [user, MiB over all GPUs], the most first. */
+function usersOf(rows) {
+  const sums = new Map();
+  for (const row of rows) {
+    for (const [user, mib] of row.byUser) sums.set(user, (sums.get(user) ?? 0) + mib);
+  }
+  return [...sums].sort(([a, mibA], [b, mibB]) => mibB - mibA || a.localeCompare(b));
+}
+
 function figureOf(rows) {
-  const users = [...new Set(rows.flatMap((row) => [...row.byUser.keys()]))].sort();
-  const known = (row) => [...row.byUser.values()].reduce((sum, mib) => sum + mib, 0);
-  const { dim, second } = colours();
+  const users = usersOf(rows);
+  const named = users.slice(0, MOST_USERS);
+  const others = users.slice(MOST_USERS).map(([user]) => user);
+  const sum = (row, names) => names.reduce((total, name) => total + (row.byUser.get(name) ?? 0), 0);
+  const known = (row) => [...row.byUser.values()].reduce((total, mib) => total + mib, 0);
+  const { dim, second, others: othersColour } = colours();
+  const height = BAR_HEIGHT_PX * rows.length;
+  const inGib = (mib) => `${Math.round(mib / MIB_PER_GIB)} GiB`;
   return {
     data: [
-      ...users.map((user) => trace(user, rows, rows.map((row) => row.byUser.get(user) ?? 0))),
+      ...named.map(([user, mib]) => trace(`${shortened(user, LONGEST_LABEL)} ${inGib(mib)}`, rows, rows.map((row) => row.byUser.get(user) ?? 0))),
+      ...(others.length > 0 ? [trace(`${others.length} other users`, rows, rows.map((row) => sum(row, others)), othersColour)] : []),
       trace("no known process", rows, rows.map((row) => row.gpu.used_mem - known(row)), dim),
       trace("free", rows, rows.map((row) => row.gpu.total_mem - row.gpu.used_mem), second),
     ],
     layout: {
       barmode: "stack",
       bargap: 0.25,
-      height: 110 + BAR_HEIGHT_PX * rows.length,
-      xaxis: { title: { text: "GiB" } },
+      height: height + 130,
+      xaxis: { title: { text: "GiB" }, side: "top" },
       yaxis: {
         tickvals: rows.map((_, index) => index),
-        ticktext: rows.map((row) => escaped(row.label) + (row.old ? ` (${row.gpu.time_received_mins} min ago)` : "")),
+        ticktext: rows.map((row) => escaped(row.label + row.age)),
         range: [rows.length - 0.5, -0.5],
         automargin: true,
       },
-      legend: { orientation: "h", y: 1.02, yanchor: "bottom", traceorder: "normal" },
-      margin: { l: 60, r: 16, t: 40, b: 44 },
+      // Just below the last bar, however many there are: a legend's place is a share of the plot's height.
+      legend: { orientation: "h", y: -12 / height, yanchor: "top", traceorder: "normal" },
+      margin: { l: 60, r: 16, t: 50, b: 70 },
     },
   };
 }
