@@ -23,6 +23,9 @@ POLL_S = 2
 ANSWER_WITHIN_S = 30
 END_WITHIN_S = 5
 
+LOWEST_PORT, HIGHEST_PORT = 1, 65535
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 Child = subprocess.Popen[bytes]
 
 
@@ -30,9 +33,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Start the server and a mole on this host.")
     parser.add_argument("--port", type=int, default=8080)
     port: int = parser.parse_args().port
-    signal.signal(signal.SIGTERM, _interrupt)
+    if not LOWEST_PORT <= port <= HIGHEST_PORT:
+        print(f"PORT={port} is no port: choose one from {LOWEST_PORT} to {HIGHEST_PORT}", file=sys.stderr)
+        return 1
+    for end in ENDINGS:
+        signal.signal(end, _interrupt)
     if not _is_free(port):
-        print(f"Port {port} of {HOST} is taken. Choose another: make run PORT={port + 1}", file=sys.stderr)
+        other = port + 1 if port < HIGHEST_PORT else 8080
+        print(f"Port {port} of {HOST} is taken. Choose another: make run PORT={other}", file=sys.stderr)
         return 1
     children: list[Child] = []
     try:
@@ -65,7 +73,15 @@ def _is_free(port: int) -> bool:
 
 
 def _start_server(port: int) -> Child:
-    serve = ["-m", "waitress", f"--host={HOST}", f"--port={port}", "--call", "cluster_dash_server:create_app"]
+    serve = [
+        "-m",
+        "waitress",
+        f"--host={HOST}",
+        f"--port={port}",
+        "--no-clear-untrusted-proxy-headers",
+        "--call",
+        "cluster_dash_server:create_app",
+    ]
     return _start([sys.executable, *serve], os.environ.copy())
 
 
@@ -109,7 +125,9 @@ def _watch(children: list[Child]) -> int:
 
 
 def _end(children: list[Child]) -> None:
-    """The mole first, so that it finds its server to the last."""
+    """The mole first, so that it finds its server to the last. A second Ctrl-C must not leave one of them behind."""
+    for end in ENDINGS:
+        signal.signal(end, signal.SIG_IGN)
     for child in reversed(children):
         child.terminate()
         try:

@@ -120,7 +120,7 @@ def _convert(settings: dict[str, Any], sources: dict[tuple[str, str], str], file
 
 
 def _worded(error: msgspec.ValidationError) -> str:
-    text = str(error).lower()
+    text = str(error).lower().split(", got ")[0]
     for kind, words in (("int", "a whole number"), ("float", "a number"), ("str | null", "a text"), ("str", "a text")):
         text = text.replace(f"expected `{kind}`", f"expected {words}")
     return text.replace("`", "")

@@ -145,7 +145,7 @@ def test_both_end_in_order(server: Server, mole: Program, with_signal: signal.Si
         assert seconds < 2
 
 
-@pytest.mark.parametrize("with_signal", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("with_signal", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_make_runs_program_starts_both_and_ends_both(tmp_path: Path, with_signal: signal.Signals) -> None:
     port = free_port()
     command = [sys.executable, str(ROOT / "deploy" / "run.py"), "--port", str(port)]
@@ -154,10 +154,19 @@ def test_make_runs_program_starts_both_and_ends_both(tmp_path: Path, with_signal
         until(lambda: HOSTNAME in requests.get(f"http://127.0.0.1:{port}/", timeout=10).text)
         children = psutil.Process(program.pid).children(recursive=True)
         assert len(children) >= 2
+        os.kill(program.pid, with_signal)  # and once more, as somebody impatient does
         code, _ = program.end(with_signal)
         assert code == 0
         assert not psutil.wait_procs(children, 5)[1]
         assert "Traceback" not in program.log
+
+
+def test_a_port_that_is_none_is_told(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "deploy" / "run.py"), "--port", "99999"]
+    with Program(command, tmp_path / "run.log") as program:
+        assert program.process is not None
+        assert program.process.wait(30) == 1
+        assert program.log == "PORT=99999 is no port: choose one from 1 to 65535\n"
 
 
 def test_a_taken_port_is_told_with_the_way_out(tmp_path: Path, server: Server) -> None:
