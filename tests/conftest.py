@@ -31,7 +31,7 @@ def _no_leaks() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
 
 def all_held() -> set[str]:
     threads = {f"thread {thread.name} {thread.ident}" for thread in threading.enumerate()}
-    processes = {f"process {child.pid}" for child in psutil.Process().children(recursive=True)}
+    processes = {f"process {child.pid}" for child in psutil.Process().children()}
     return threads | processes | open_sockets()
 
 

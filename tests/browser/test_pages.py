@@ -18,7 +18,7 @@ SCREENSHOTS = posts.ROOT / "tests" / "screenshots"
 PLOTS = {
     "/cpu-data": 2,
     "/memory": 2,
-    "/root_drive": 2,
+    "/root_drive": 3,
     "/load-data-1": 2,
     "/history": 2,
     "/gpu-data": 1,
