@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .throttle import reasons_of
+
 FREE_BELOW_MIB = 1024
 FREE_BELOW_PERCENT = 5
 LITTLE_USED_BELOW_PERCENT = 30
@@ -27,6 +29,14 @@ class Process:
 
 
 @dataclass(slots=True)
+class MigInstance:
+    name: str
+    uuid: str | None
+    total_mib: float | None
+    used_mib: float | None
+
+
+@dataclass(slots=True)
 class Gpu:
     id: str
     index: int
@@ -43,6 +53,8 @@ class Gpu:
     users: dict[str, Any]
     """As posted: user, then pid."""
     processes: list[Process]
+    throttled_by: list[str]
+    mig: list[MigInstance]
 
     @property
     def mem_percent(self) -> float | None:
@@ -76,7 +88,7 @@ class Gpu:
     def unreadable(self, state: str, error: str) -> Gpu:
         """The GPU while its driver tells nothing: no values, nobody on it."""
         return Gpu(
-            self.id, self.index, self.name, self.uuid, self.total_mib, None, None, None, state, error, {}, []
+            self.id, self.index, self.name, self.uuid, self.total_mib, None, None, None, state, error, {}, [], [], []
         )  # fmt: skip
 
     def user_mib(self) -> dict[str, float | None]:
@@ -124,12 +136,21 @@ def _gpu(gpu_id: str, entry: dict[str, Any], position: int) -> Gpu:
         error=entry.get("error"),
         users=entry.get("users") or {},
         processes=_processes(entry.get("users") or {}) if readable else [],
+        throttled_by=reasons_of(entry.get("throttle_reasons")) if readable else [],
+        mig=_instances(entry.get("mig") or []) if readable else [],
     )
 
 
 def _share(percent: float | None) -> float | None:
     """Drivers have been seen to give numbers far beyond 100; they mean nothing."""
     return percent if percent is not None and percent <= 100 else None
+
+
+def _instances(entries: list[dict[str, Any]]) -> list[MigInstance]:
+    return [
+        MigInstance(each.get("name") or "MIG instance", each.get("uuid"), each.get("total_mem"), each.get("used_mem"))
+        for each in entries
+    ]
 
 
 def _processes(users: dict[str, dict[str, dict[str, Any]]]) -> list[Process]:

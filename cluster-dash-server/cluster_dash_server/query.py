@@ -21,6 +21,8 @@ class Disk:
     used_gib: float | None
     percent: float | None
     """As df has it: of what users can fill."""
+    stale_since: float | None
+    """Unix seconds by the host's clock: since then a network file system hasn't answered."""
 
     @property
     def sort_key(self) -> tuple[float, str]:
@@ -121,6 +123,12 @@ def host_now(hosts: Hosts, host: Host) -> HostNow:
     )
 
 
+def by_device(post: dict[str, Any], metric: str) -> dict[int, float]:
+    """The newest values of a metric by GPU index; a GPU that has none is left out."""
+    columns: dict[str, Any] = post.get("metrics", {}).get(metric, {})
+    return dict(zip(columns.get("device", []), columns.get("value", []), strict=False))
+
+
 def _disk(key: str, entry: dict[str, Any]) -> Disk:
     return Disk(
         entry.get("mount_point") or key,
@@ -128,6 +136,7 @@ def _disk(key: str, entry: dict[str, Any]) -> Disk:
         entry.get("total_gb"),
         entry.get("used_gb"),
         entry.get("percent_used"),
+        entry.get("stale_since"),
     )
 
 

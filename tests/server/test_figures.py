@@ -54,6 +54,20 @@ def test_a_host_page_has_a_chart_for_each_kind_that_it_reported(client: FlaskCli
     ]
 
 
+def test_lines_are_named_by_their_device_and_tags(client: FlaskClient) -> None:
+    metrics = {
+        "sys.net.recv_bytes_per_s": {"unit": "B/s", "tags": [{"iface": "eth0"}, {"iface": "<b>"}], "value": [2**20, 1]},
+        "sys.pressure.some_percent": {"unit": "%", "tags": [{"resource": "io"}], "value": [12]},
+        "sys.disk.percent": {"value": [5], "tags": [{"other": "x"}]},
+    }
+    client.post("/", json=posts.host_post("gpu0", gpus=1, metrics=metrics))
+    names = {f["layout"]["meta"]["title"]: [t["name"] for t in f["data"]] for f in figures_of(client, "/host/gpu0")}
+    assert names["Network"] == ["in &lt;b&gt;", "in eth0"]
+    assert names["Work that waited"] == ["for io"]
+    assert names["GPU utilisation"] == ["GPU 0"]
+    assert set(names["Disks"]) == {"/", "/data", "x"}
+
+
 def test_bars_and_lines_carry_the_posted_values(client: FlaskClient) -> None:
     bars, lines = figures_of(filled(client), "/cpu-data")
     assert bars["data"][0]["x"] == [37.5] * 3

@@ -187,6 +187,42 @@ def test_pages_are_compressed_where_the_client_takes_it(client: FlaskClient) -> 
     assert len(packed.data) < len(plain.data) / 5
 
 
+def test_a_host_page_shows_what_its_gpus_do_beside_their_memory(client: FlaskClient) -> None:
+    mig: list[posts.Post] = [{"name": "1g.10gb", "uuid": "MIG-1", "total_mem": 9856.0, "used_mem": 512.0, "pids": []}]
+    gpus = {"0_X": posts.gpu(0, throttle_reasons=0x4), "1_X": posts.gpu(1, mig=mig)}
+    metrics = {
+        "sys.gpu.temperature_c": {"unit": "°C", "device": [0], "value": [61]},
+        "sys.gpu.power_w": {"unit": "W", "device": [0, 1], "value": [412.4, 0.0]},
+        "sys.gpu.power_limit_w": {"unit": "W", "device": [0], "value": [700]},
+    }
+    client.post("/", json=posts.host_post("gpu01", gpu=gpus, metrics=metrics, general={"kernel": "6.1.0", "os": 5}))
+    page = client.get("/host/gpu01").text
+    first, second, instance = page.split('<th scope="row">')[1:4]
+    assert ">61<" in first
+    assert "412 <small>of 700</small>" in first
+    assert "power limit" in first
+    assert '<td class="n">–</td>\n    <td class="n">0</td>' in second
+    assert "0.5 of 9.6 GiB" in instance
+    assert "<span>6.1.0</span>" in page
+
+
+def test_a_disk_that_does_not_answer_is_told_since_when(client: FlaskClient) -> None:
+    post = posts.host_post("gpu01")
+    post["disk"]["/nfs"] = {"mount_point": "/nfs", "device": "nas:/x", "stale_since": post["timestamp"] - 7200}
+    assert client.post("/", json=post).status_code == 200
+    assert "doesn&#39;t answer for 2 h" in client.get("/host/gpu01").text.replace("doesn't", "doesn&#39;t")
+
+
+def test_events_are_kept_and_shown_the_newest_first(client: FlaskClient) -> None:
+    for second in range(250):
+        event = {"time": 1000.0 + second, "kind": "xid", "device": 3, "text": f"number {second}", "data": {"code": 79}}
+        client.post("/", json=posts.host_post("gpu01", events=[event]))
+    page = client.get("/host/gpu01").text
+    assert page.index("number 249") < page.index("number 230")
+    assert "number 229<" not in page
+    assert "180 older events are not shown" in page
+
+
 def test_an_offline_host_keeps_its_last_values_and_its_gpus_are_not_counted_as_free() -> None:
     from cluster_dash_server import create_app
     from cluster_dash_server.config import Config

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from array import array
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ OFFLINE_AFTER_S = 600
 STALE_AFTER_S = 15
 STALE_AFTER_INTERVALS = 3
 SKEW_SHOWN_FROM_S = 5
+MAX_EVENTS = 200
 DEFAULT_INTERVAL_S = 300
 """A post without the `mole` section doesn't tell its interval; the original mole's default."""
 
@@ -69,6 +71,8 @@ class Host:
     name: str
     latest: Latest
     history: RecentHistory
+    events: deque[dict[str, Any]]
+    """The newest MAX_EVENTS that its posts told, in the order of their coming."""
 
 
 def _latest(post: dict[str, Any], received_at: float, mono_s: float, before: Latest | None) -> Latest:
@@ -104,13 +108,14 @@ class Hosts:
         with self._lock:
             host = self._hosts.get(name) or self._add(name, latest)
             host.latest = latest
+            host.events.extend(post.get("events", []))
             host.history.append(received_at, mono_s, points, latest.stale_after_s)
 
     def _add(self, name: str, latest: Latest) -> Host:
         if len(self._hosts) >= self._settings.max_hosts:
             raise HostsFull(f"this server keeps {self._settings.max_hosts} hosts ([live] max_hosts) and has as many")
         history = RecentHistory(self._settings.history_rows, self._settings.history_max_age_s)
-        return self._hosts.setdefault(name, Host(name, latest, history))
+        return self._hosts.setdefault(name, Host(name, latest, history, deque(maxlen=MAX_EVENTS)))
 
     def __len__(self) -> int:
         return len(self._hosts)
@@ -126,6 +131,11 @@ class Hosts:
     def age_s(self, latest: Latest) -> float:
         """Since it came, by a clock that nobody sets."""
         return max(0.0, self._monotonic() - latest.received_mono_s)
+
+    def events(self, host: Host) -> list[dict[str, Any]]:
+        """The newest first."""
+        with self._lock:
+            return sorted(host.events, key=lambda event: -event["time"])
 
     def series(self, host: Host, *metrics: str) -> list[SeriesColumns]:
         """Every series of these metrics in the recent history, by metric, device, tags; rows belong together."""

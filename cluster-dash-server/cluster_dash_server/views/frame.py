@@ -65,6 +65,7 @@ def register(app: Flask, warning: str | None, plotly: Plotly) -> None:
         number=wording.number,
         duration=wording.duration,
         when=wording.when,
+        whole=wording.whole,
         printable=wording.printable,
     )
     asset_hashes = _hash_assets(Path(app.static_folder or ""))

@@ -2,43 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 import orjson
 
 from ..live.hosts import Host, Hosts, SeriesColumns
-from ..points import GIB
+from ..points import GIB, MIB, NO_DEVICE
 from .figures import MOST_LINES, Figure, label, lines_figure
 
 
+class Chart(NamedTuple):
+    """`metrics`: what each metric's lines are called, before their device and tags."""
+
+    title: str
+    unit: str
+    metrics: dict[str, str]
+    scale: float = 1
+
+
+CHARTS = (
+    Chart("GPU utilisation", "%", {"sys.gpu.util_percent": ""}),
+    Chart("GPU memory used", "GiB", {"sys.gpu.mem_used_bytes": ""}, 1 / GIB),
+    Chart("GPU power", "W", {"sys.gpu.power_w": ""}),
+    Chart("GPU temperature", "°C", {"sys.gpu.temperature_c": ""}),
+    Chart("CPU", "%", {"sys.cpu_percent": "busy", "sys.cpu.iowait_percent": "waits for disk or network"}),
+    Chart("Memory used", "GiB", {"sys.mem_used_bytes": "used", "sys.swap_used_bytes": "swap"}, 1 / GIB),
+    Chart("Load, 1 minute", "processes", {"sys.load_1m": "load"}),
+    Chart("Work that waited", "% of the time", {"sys.pressure.some_percent": "for"}),
+    Chart("Disks", "% used", {"sys.disk.percent": ""}),
+    Chart(
+        "Disk traffic",
+        "MiB/s",
+        {"sys.disk_io.read_bytes_per_s": "read", "sys.disk_io.written_bytes_per_s": "written"},
+        1 / MIB,
+    ),
+    Chart(
+        "Network",
+        "MiB/s",
+        {
+            "sys.net.recv_bytes_per_s": "in",
+            "sys.net.sent_bytes_per_s": "out",
+            "sys.infiniband.recv_bytes_per_s": "in",
+            "sys.infiniband.sent_bytes_per_s": "out",
+        },
+        1 / MIB,
+    ),
+)
+
+
 def of_host(hosts: Hosts, host: Host) -> list[Figure]:
-    """The charts of one host; one without a single value is left out."""
-
-    def by_gpu(column: SeriesColumns) -> str:
-        return f"GPU {column.key.device}"
-
-    def by_mount(column: SeriesColumns) -> str:
-        return label(_tag(column, "mount"))
-
-    def chart(title: str, metric: str, unit: str, name: Callable[[SeriesColumns], str], scale: float = 1) -> Figure:
-        lines = [(name(column), column) for column in hosts.series(host, metric)]
-        if len(lines) > MOST_LINES:
-            title = f"{title}: {MOST_LINES} of {len(lines)}"
-        return lines_figure(title, lines[:MOST_LINES], unit, scale)
-
-    figures = [
-        chart("GPU utilisation", "sys.gpu.util_percent", "%", by_gpu),
-        chart("GPU memory used", "sys.gpu.mem_used_bytes", "GiB", by_gpu, 1 / GIB),
-        chart("GPU power", "sys.gpu.power_w", "W", by_gpu),
-        chart("GPU temperature", "sys.gpu.temperature_c", "°C", by_gpu),
-        chart("CPU", "sys.cpu_percent", "%", lambda _: "CPU"),
-        chart("Memory used", "sys.mem_used_bytes", "GiB", lambda _: "used", 1 / GIB),
-        chart("Load, 1 minute", "sys.load_1m", "processes", lambda _: "load"),
-        chart("Disks", "sys.disk.percent", "% used", by_mount),
-    ]
+    """Those charts of which something was reported."""
+    figures = [_figure(chart, hosts.series(host, *chart.metrics)) for chart in CHARTS]
     return [figure for figure in figures if figure["data"]]
 
 
-def _tag(column: SeriesColumns, name: str) -> str:
+def _figure(chart: Chart, columns: list[SeriesColumns]) -> Figure:
+    title = chart.title
+    if len(columns) > MOST_LINES:
+        title = f"{title}: {MOST_LINES} of {len(columns)}"
+    lines = [(_name(chart.metrics[column.key.metric], column), column) for column in columns[:MOST_LINES]]
+    return lines_figure(title, lines, chart.unit, chart.scale)
+
+
+def _name(word: str, column: SeriesColumns) -> str:
+    device = "" if column.key.device == NO_DEVICE else f"GPU {column.key.device}"
     tags: dict[str, str] = orjson.loads(column.key.tags_json or "{}")
-    return tags.get(name, "")
+    return label(" ".join(part for part in (word, device, *tags.values()) if part) or column.key.metric)

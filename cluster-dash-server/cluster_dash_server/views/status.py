@@ -6,12 +6,19 @@ from flask import Blueprint, Response, render_template, request
 
 from ..errors import Refusal, wants_page
 from ..live.hosts import Hosts
-from ..query import host_now, now
+from ..query import by_device, host_now, now
 from . import figures
 from .host_figures import of_host
 from .text import fleet_table, notes_of, totals
 
 MOST_PROCESSES = 200
+BESIDE = {
+    "temperature": "sys.gpu.temperature_c",
+    "power": "sys.gpu.power_w",
+    "power_limit": "sys.gpu.power_limit_w",
+    "sm_clock": "sys.gpu.sm_clock_mhz",
+}
+"""Metrics that stand in a GPU's row of the host's page."""
 
 
 def routes(hosts: Hosts, warning: str | None) -> Blueprint:
@@ -45,6 +52,8 @@ def routes(hosts: Hosts, warning: str | None) -> Blueprint:
             figures=drawn,
             figures_json=figures.embed(drawn),
             most_processes=MOST_PROCESSES,
+            events=hosts.events(found),
+            beside={name: by_device(row.latest.post, metric) for name, metric in BESIDE.items()},
         )
         return Response(page, headers={"Vary": "Accept"})
 

@@ -32,6 +32,11 @@ def mib_as_gib(value: float | None) -> str:
     return gib(None if value is None else value / 1024)
 
 
+def whole(value: object) -> str:
+    """Of anything else than a number, as of a template's Undefined, a dash."""
+    return f"{value:.0f}" if isinstance(value, (int, float)) else MISSING
+
+
 def number(value: float | None) -> str:
     return MISSING if value is None else f"{value:.2f}"
 
