@@ -98,6 +98,7 @@ def test_of_many_hosts_the_highest_are_drawn_and_the_title_says_so(client: Flask
     assert len(bars["data"][0]["x"]) == 50
     assert lines["layout"]["meta"]["title"] == "CPU, recent: the 40 highest of 50"
     assert [trace["name"] for trace in lines["data"]][:2] == ["gpu49", "gpu48"]
+    assert lines["layout"]["showlegend"] is False
 
 
 def test_hosts_with_the_same_beginning_keep_their_own_bar(client: FlaskClient) -> None:

@@ -115,7 +115,7 @@ def _bars(
                 "x": [None if value is None else round(value, 2) for value in values],
                 "y": list(range(len(rows))),
                 "customdata": full_names,
-                "text": ["" if value is None else f"{value:.4g}" for value in values],
+                "text": ["" if value is None else f"{value:.3g}" for value in values],
                 "textposition": "auto",
                 "textangle": 0,
                 "cliponaxis": False,
@@ -211,8 +211,8 @@ def _line_layout(title: str, unit: str, lines: int) -> dict[str, Any]:
     return {
         "meta": {"title": title},
         "height": LINES_HEIGHT_PX,
-        "showlegend": lines > 1,
-        "hovermode": "x unified" if lines <= 8 else "closest",
+        "showlegend": 1 < lines <= MOST_NAMED_LINES,
+        "hovermode": "x unified" if lines <= MOST_NAMED_LINES else "closest",
         "xaxis": {"type": "date"},
         "yaxis": {"title": {"text": unit}, "rangemode": "tozero"} | ({"range": (0, 100)} if "%" in unit else {}),
     }
