@@ -47,13 +47,15 @@ def parse_stat(text: str) -> CpuStat:
     times: dict[str, tuple[int, ...]] = {}
     single: dict[str, int] = {}
     for line in text.split("\n"):
-        name, _, rest = line.partition(" ")
-        if name.startswith("cpu"):
-            ticks = _numbers(rest.split()[:_COUNTED])
+        if line.startswith("cpu"):
+            name, *words = line.split(None, 1 + _COUNTED)
+            ticks = _numbers(words[:_COUNTED])
             if len(ticks) > _IDLE:
                 times[name] = ticks
-        elif name.startswith("procs_") and _numbers([rest]):
-            single[name] = int(rest)
+        elif line.startswith("procs_"):
+            name, _, count = line.partition(" ")
+            if _numbers([count]):
+                single[name] = int(count)
     return CpuStat(times, single.get("procs_running"), single.get("procs_blocked"))
 
 

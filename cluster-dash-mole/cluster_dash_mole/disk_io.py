@@ -55,6 +55,8 @@ class DiskIoCollector:
     def __init__(self, proc: Path = Path("/proc"), clock: Callable[[], float] = time.monotonic) -> None:
         self._diskstats = str(proc / "diskstats")
         self._rates = Rates(clock)
+        self._known: set[str] = set()
+        self._disks: list[str] = []
 
     def prime(self) -> None:
         """Make the first reading, so that the first post has the rates."""
@@ -63,7 +65,9 @@ class DiskIoCollector:
     def collect(self) -> Reading:
         """Samples only."""
         counters = parse_diskstats(read_optional(self._diskstats))
-        rates = self._rates.update({name: counters[name] for name in select_disks(counters)})
+        if counters.keys() != self._known:
+            self._known, self._disks = set(counters), select_disks(counters)
+        rates = self._rates.update({name: counters[name] for name in self._disks})
         reading = Reading()
         for name, (sectors_read, sectors_written, busy_ms) in rates.items():
             tags = {"disk": name}

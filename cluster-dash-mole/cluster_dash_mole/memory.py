@@ -24,15 +24,19 @@ SWAP_IN = Metric("sys.swap_in_bytes_per_s", "B/s", "memory read back from swap; 
 SWAP_OUT = Metric("sys.swap_out_bytes_per_s", "B/s", "memory written to swap; absent on a host without swap")
 
 GIB = 2**30
+_WANTED = frozenset(
+    ("MemTotal", "MemAvailable", "Buffers", "Cached", "Shmem", "SwapTotal", "SwapFree")
+    + ("Hugepagesize", "HugePages_Total", "HugePages_Free")
+)
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def parse_meminfo(text: str) -> dict[str, int]:
-    """`MemTotal:  16384 kB` and so on, in bytes; kB are KiB. Counts of huge pages have no unit and stay counts."""
+    """`MemTotal:  16384 kB` and so on, in bytes, as far as it is used here. kB are KiB; a count has no unit."""
     sizes: dict[str, int] = {}
     for line in text.split("\n"):
         name, _, rest = line.partition(":")
-        words = rest.split()
+        words = rest.split() if name in _WANTED else []
         if words and words[0].isdigit():
             sizes[name] = int(words[0]) * (1024 if len(words) > 1 else 1)
     return sizes

@@ -35,10 +35,11 @@ def parse_net_dev(text: str) -> dict[str, tuple[int, ...]]:
     counters: dict[str, tuple[int, ...]] = {}
     for line in text.split("\n"):
         name, separator, rest = line.partition(":")
-        words = rest.split()
-        if separator and len(words) >= 12 and all(word.isdigit() for word in words):
-            received, _, broken, dropped, *_ = (int(word) for word in words)
-            sent, _, unsent, discarded = (int(word) for word in words[8:12])
+        try:
+            received, _, broken, dropped, _, _, _, _, sent, _, unsent, discarded = map(int, rest.split()[:12])
+        except ValueError:
+            continue
+        if separator:
             counters[name.strip()] = (received, sent, broken + unsent, dropped + discarded)
     return counters
 

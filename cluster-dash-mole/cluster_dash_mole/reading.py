@@ -68,17 +68,18 @@ def read_optional(path: str) -> str:
 
 def assemble_metrics(samples: Sequence[Sample]) -> dict[str, Json]:
     """The post's `metrics`: by name unit, help and the columns value, device, tags; an empty column is absent."""
-    by_metric: dict[Metric, list[Sample]] = {}
+    by_name: dict[str, list[Sample]] = {}
     for sample in samples:
         if sample.value is not None and math.isfinite(sample.value):
-            by_metric.setdefault(sample.metric, []).append(sample)
-    return {metric.name: _columns(metric, rows) for metric, rows in by_metric.items()}
+            by_name.setdefault(sample.metric.name, []).append(sample)
+    return {name: _columns(rows[0].metric, rows) for name, rows in by_name.items()}
 
 
 def _columns(metric: Metric, rows: Sequence[Sample]) -> dict[str, Json]:
     columns: dict[str, Json] = {"unit": metric.unit, "help": metric.help, "value": [row.value for row in rows]}
-    if any(row.device is not None for row in rows):
-        columns["device"] = [row.device for row in rows]
-    if any(row.tags is not None for row in rows):
-        columns["tags"] = [row.tags or {} for row in rows]
+    devices, tags = [row.device for row in rows], [row.tags for row in rows]
+    if devices.count(None) < len(rows):
+        columns["device"] = devices
+    if tags.count(None) < len(rows):
+        columns["tags"] = [tag or {} for tag in tags]
     return columns

@@ -41,7 +41,7 @@ def test_a_kernel_that_does_not_tell_what_is_available_gives_nothing_for_it() ->
 
 
 def test_lines_that_make_no_sense_are_left_out() -> None:
-    assert parse_meminfo("MemTotal: much\nMemFree\n:\nActive(anon): 2 kB\n\x00") == {"Active(anon)": 2048}
+    assert parse_meminfo("MemTotal: much\nShmem\n:\nBuffers: 2 kB\n\x00") == {"Buffers": 2048}
 
 
 def test_cache_and_shared_memory_are_metrics() -> None:
