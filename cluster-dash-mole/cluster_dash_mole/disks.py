@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cluster_dash_mole.mounts import Selected, parse_mountinfo, select_mounts
 from cluster_dash_mole.mounts_child import measure
-from cluster_dash_mole.network_mounts import NetworkMounts
 from cluster_dash_mole.reading import Metric, Reading, Sample, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cluster_dash_mole.mounts import Mount
-    from cluster_dash_mole.network_mounts import Answer
+    from cluster_dash_mole.network_mounts import Answer, NetworkMounts
     from cluster_dash_mole.reading import Json
 
 INODES = Metric("sys.disk.inodes_percent", "%", "inodes in use: at 100 no file can be made, whatever room is left")
@@ -77,12 +76,12 @@ class DiskCollector:
 
     def __init__(
         self,
+        network: NetworkMounts,
         proc: Path = Path("/proc"),
-        network: NetworkMounts | None = None,
         measure: Callable[[bytes], tuple[int, ...] | None] = measure,
     ) -> None:
         self._mountinfo = str(proc / "self/mountinfo")
-        self._network = network or NetworkMounts()
+        self._network = network
         self._measure = measure
         self._text: str = ""
         self._selected = Selected([], [])

@@ -172,7 +172,7 @@ def build_host_collectors(
         DiskIoCollector(),
         NetworkCollector(),
         GeneralMachineCollector(read_skew=read_skew),
-        DiskCollector(network=network_mounts),
+        DiskCollector(network_mounts),
     ]
 
 

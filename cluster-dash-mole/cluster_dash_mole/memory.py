@@ -24,10 +24,8 @@ SWAP_IN = Metric("sys.swap_in_bytes_per_s", "B/s", "memory read back from swap; 
 SWAP_OUT = Metric("sys.swap_out_bytes_per_s", "B/s", "memory written to swap; absent on a host without swap")
 
 GIB = 2**30
-_WANTED = frozenset(
-    ("MemTotal", "MemAvailable", "Buffers", "Cached", "Shmem", "SwapTotal", "SwapFree")
-    + ("Hugepagesize", "HugePages_Total", "HugePages_Free")
-)
+_IN_KB = ("MemTotal", "MemAvailable", "Buffers", "Cached", "Shmem", "SwapTotal", "SwapFree", "Hugepagesize")
+_WANTED = frozenset((*_IN_KB, "HugePages_Total", "HugePages_Free"))
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 

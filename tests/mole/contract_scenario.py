@@ -22,6 +22,7 @@ from cluster_dash_mole.identity import Identity
 from cluster_dash_mole.main import MainRunner
 from cluster_dash_mole.memory import MemoryCollector
 from cluster_dash_mole.network import NetworkCollector
+from cluster_dash_mole.network_mounts import NetworkMounts
 from cluster_dash_mole.nvml_process import NvmlReader
 from cluster_dash_mole.pressure import PressureCollector
 from cluster_dash_mole.processes import UserNames
@@ -133,7 +134,7 @@ class Cluster:
             DiskIoCollector(proc, self.clock),
             NetworkCollector(proc, sys, self.clock),
             GeneralMachineCollector(proc, folder / "etc"),
-            DiskCollector(proc, measure=SIZES.get),
+            DiskCollector(NetworkMounts(), proc, SIZES.get),
             GpuCollector(50, NvmlReader(), names, proc, pci),
         ]
         self.runner = MainRunner(IDENTITY, 5, collectors, [sender], self.clock)

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from cluster_dash_mole.disks import GIB, DiskCollector, as_text, parse_sizes
+from cluster_dash_mole.network_mounts import NetworkMounts
 from cluster_dash_mole.reading import Reading
+from mole.test_network_mounts import CHILD
 
 ROOT = "20 1 8:2 / / rw - ext4 /dev/sda2 rw\n"
 
@@ -18,7 +20,7 @@ ROOT = "20 1 8:2 / / rw - ext4 /dev/sda2 rw\n"
 def collect(proc: Path, mountinfo: str) -> Reading:
     Path(proc, "self").mkdir()
     Path(proc, "self/mountinfo").write_text(mountinfo)
-    collector = DiskCollector(proc)
+    collector = DiskCollector(NetworkMounts(), proc)
     reading = collector.collect()
     collector.close()
     return reading
@@ -67,7 +69,7 @@ def test_shared_memory_is_a_metric_and_no_disk(tmp_path: Path) -> None:
     sizes = {b"/": (4096, 100, 50, 50, 10, 5, 5), b"/dev/shm": (4096, 1000, 750, 750, 9, 9, 9)}
     Path(tmp_path, "self").mkdir()
     Path(tmp_path, "self/mountinfo").write_text(ROOT + "21 20 0:25 / /dev/shm rw - tmpfs tmpfs rw\n")
-    reading = DiskCollector(tmp_path, measure=sizes.get).collect()
+    reading = DiskCollector(NetworkMounts(), tmp_path, sizes.get).collect()
     assert list(disks(reading)) == ["/"]
     values = {(sample.metric.name, *(sample.tags or {}).values()): sample.value for sample in reading.samples}
     assert values == {
@@ -80,7 +82,7 @@ def test_shared_memory_is_a_metric_and_no_disk(tmp_path: Path) -> None:
 def test_a_mount_that_comes_or_goes_is_noticed(tmp_path: Path) -> None:
     Path(tmp_path, "self").mkdir()
     table = Path(tmp_path, "self/mountinfo")
-    collector = DiskCollector(tmp_path)
+    collector = DiskCollector(NetworkMounts(), tmp_path)
     for text, expected in (
         (ROOT, ["/"]),
         (ROOT + f"21 20 8:3 / {tmp_path} rw - xfs /dev/sdb rw\n", ["/", str(tmp_path)]),
@@ -94,7 +96,7 @@ def test_a_mount_that_comes_or_goes_is_noticed(tmp_path: Path) -> None:
 def test_a_table_that_cannot_be_read_is_told_and_the_disks_known_before_go_on(tmp_path: Path) -> None:
     Path(tmp_path, "self").mkdir()
     Path(tmp_path, "self/mountinfo").write_text(ROOT)
-    collector = DiskCollector(tmp_path)
+    collector = DiskCollector(NetworkMounts(), tmp_path)
     collector.prime()
     Path(tmp_path, "self/mountinfo").unlink()
     reading = collector.collect()
@@ -115,6 +117,23 @@ def test_a_host_with_very_many_disks_that_cannot_be_read_still_fits_into_a_post(
     reading = collect(tmp_path, ROOT + "".join(lines))
     assert len(reading.errors) == 200
     assert max(len(source) for source in reading.errors) == 256
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "is_shown"), [(13, "Permission denied", False), (116, "Stale file handle", True)]
+)
+def test_a_network_file_system_that_fails_is_named_and_only_a_stale_one_keeps_its_place(
+    tmp_path: Path, number: int, text: str, is_shown: bool
+) -> None:
+    Path(tmp_path, "self").mkdir()
+    Path(tmp_path, "self/mountinfo").write_text(f"21 20 0:40 / {tmp_path}/mnt rw - nfs4 server:/data rw\n")
+    Path(tmp_path, "mnt.fails").write_text(str(number))
+    collector = DiskCollector(NetworkMounts(5, command=CHILD), tmp_path)
+    reading = collector.collect()
+    collector.close()
+    assert reading.errors == {f"disk {tmp_path}/mnt": text}
+    assert list(disks(reading)) == [f"{tmp_path}/mnt"] * is_shown
+    assert all(entry["total_gb"] is None and entry["stale_since"] > 1.7e9 for entry in disks(reading).values())
 
 
 def test_a_path_that_is_not_utf_8_can_be_sent() -> None:
