@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-import psutil
-
 from cluster_dash_mole import __version__
 from cluster_dash_mole.comms import JsonSenderLogger, StdOutLogger
+from cluster_dash_mole.cost import Cost
 from cluster_dash_mole.cpu_data import CpuCollector
+from cluster_dash_mole.disk_io import DiskIoCollector
+from cluster_dash_mole.disks import DiskCollector
 from cluster_dash_mole.general_machine_data import GeneralMachineCollector, read_hostname
 from cluster_dash_mole.gpu_data import GpuCollector
 from cluster_dash_mole.identity import load_identity, state_folder
+from cluster_dash_mole.memory import MemoryCollector
+from cluster_dash_mole.network import NetworkCollector
+from cluster_dash_mole.network_mounts import DEADLINE_S, NetworkMounts
 from cluster_dash_mole.nvml_process import NvmlReader
+from cluster_dash_mole.pressure import PressureCollector
 from cluster_dash_mole.reading import Metric, Reading, Sample, assemble_metrics
 
 if TYPE_CHECKING:
@@ -29,6 +33,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COLLECT_DURATION = Metric("sys.collect.duration_s", "s", "how long the mole's collector of this name took")
+COLLECT_OK = Metric(
+    "sys.collect.ok", "1", "1 = the mole's collector of this name worked, 0 = it failed and gave nothing"
+)
 _FIRST_READING_S = 0.5  # after the first look at the counters: long enough for a percentage
 
 
@@ -51,7 +58,9 @@ class Collector(Protocol):
 
 
 class MainRunner:
-    """One round is one `step`: read, assemble, hand to the backends. `clock` counts seconds and never jumps."""
+    """One round is one `step`: read, assemble, hand to the backends. `clock` counts seconds and never jumps, `wall` is
+    the host's clock, which may: it only dates the posts.
+    """
 
     def __init__(
         self,
@@ -61,13 +70,15 @@ class MainRunner:
         backends: Sequence[Backend],
         clock: Callable[[], float] = time.monotonic,
         read_cost: Callable[[], dict[str, Any]] | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._identity = identity
         self._interval_s = interval_s
         self._collectors = collectors
         self._backends = backends
         self._clock = clock
-        self._read_cost = read_cost or Cost(lambda: None).read
+        self._read_cost = read_cost or Cost(lambda: ()).read
+        self._wall = wall
         self._next_at: float | None = None
         self._failed: dict[str, int] = {}
 
@@ -94,7 +105,7 @@ class MainRunner:
 
     def collect(self) -> dict[str, Any]:
         """The post, without number and auth_code, which each backend adds. What can't be read is left out."""
-        post: dict[str, Any] = {"hostname": read_hostname(), "timestamp": time.time(), "cpu": {}, "gpu": {}}
+        post: dict[str, Any] = {"hostname": read_hostname(), "timestamp": self._wall(), "cpu": {}, "gpu": {}}
         samples: list[Sample] = []
         errors: dict[str, str] = {}
         for collector in self._collectors:
@@ -105,13 +116,14 @@ class MainRunner:
         return {**post, "mole": self._describe_mole(errors), "metrics": assemble_metrics(samples)}
 
     def _collect(self, collector: Collector) -> Reading:
-        """One collector's reading, with its duration. A failure costs what this collector would have read, no more."""
+        """One collector's reading, its duration and outcome. A failure costs what this one would have read, no more."""
         started = self._clock()
         reading = self._guard(collector.name, collector.collect) or Reading()
         if collector.name in self._failed:
             reading.errors[collector.name] = f"reading failed, {self._failed[collector.name]} times in a row"
-        duration = Sample(COLLECT_DURATION, self._clock() - started, tags={"collector": collector.name})
-        reading.samples.append(duration)
+        tags = {"collector": collector.name}
+        reading.samples.append(Sample(COLLECT_DURATION, self._clock() - started, tags=tags))
+        reading.samples.append(Sample(COLLECT_OK, int(collector.name not in self._failed), tags=tags))
         return reading
 
     def _guard(self, name: str, call: Callable[[], Reading | None]) -> Reading | None:
@@ -138,36 +150,30 @@ class MainRunner:
             part.close()
 
 
-class Cost:
-    """What the mole itself takes: CPU seconds since its start and resident memory, its NVML process included."""
-
-    def __init__(self, child_pid: Callable[[], int | None]) -> None:
-        self._child_pid = child_pid
-        self._own = psutil.Process()
-
-    def read(self) -> dict[str, Any]:
-        """`cpu_s` counts processes that have ended too, so it only grows, except for one that nobody waited for."""
-        used = os.times()
-        cost = {"cpu_s": sum(used[:4]), "rss_bytes": self._own.memory_info().rss}
-        pid = self._child_pid()
-        try:
-            child = psutil.Process(pid) if pid else None
-            if child:
-                cost["rss_bytes"] += child.memory_info().rss
-                cost["cpu_s"] += sum(child.cpu_times()[:2])
-        except psutil.Error:
-            log.debug("the NVML process has just ended")
-        return cost
-
-
 def build_runner(config: Config, environ: Mapping[str, str]) -> MainRunner:
     """The mole that the configuration describes."""
     interval_s = config.poll.poll_interval_in_secs
     nvml = NvmlReader()
-    collectors = [CpuCollector(), GeneralMachineCollector(), GpuCollector(interval_s, nvml)]
+    network_mounts = NetworkMounts(budget_s=min(DEADLINE_S, max(0.25, interval_s / 20)))
+    collectors = [*build_host_collectors(network_mounts), GpuCollector(interval_s, nvml)]
     identity = load_identity(state_folder(environ))
-    cost = Cost(lambda: nvml.pid)
+    cost = Cost(lambda: (nvml.pid, network_mounts.pid))
     return MainRunner(identity, interval_s, collectors, build_backends(config), read_cost=cost.read)
+
+
+def build_host_collectors(
+    network_mounts: NetworkMounts, read_skew: Callable[[], float | None] = lambda: None
+) -> list[Collector]:
+    """All but the GPUs, in the order in which they are read."""
+    return [
+        CpuCollector(),
+        PressureCollector(),
+        MemoryCollector(),
+        DiskIoCollector(),
+        NetworkCollector(),
+        GeneralMachineCollector(read_skew=read_skew),
+        DiskCollector(network_mounts),
+    ]
 
 
 def build_backends(config: Config) -> list[Backend]:

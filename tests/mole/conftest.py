@@ -58,8 +58,8 @@ def start_mole(tmp_path: Path) -> Iterator[Callable[..., MoleProcess]]:
     """Starts real mole processes; settings are given without their prefix."""
     started: list[MoleProcess] = []
 
-    def start(stdout: int = -3, **env: str) -> MoleProcess:
-        started.append(MoleProcess(tmp_path, env, stdout))
+    def start(stdout: int = -3, before: tuple[str, ...] = (), **env: str) -> MoleProcess:
+        started.append(MoleProcess(tmp_path, env, stdout, before))
         return started[-1]
 
     yield start

@@ -113,14 +113,16 @@ def free_port() -> int:
 class MoleProcess:
     """`python smart_startup.py` as a person starts it, with its log in a file."""
 
-    def __init__(self, folder: Path, env: dict[str, str], stdout: int = subprocess.DEVNULL) -> None:
+    def __init__(
+        self, folder: Path, env: dict[str, str], stdout: int = subprocess.DEVNULL, before: tuple[str, ...] = ()
+    ) -> None:
         self.log_path = folder / "mole.log"
         settings = {f"CLUSTER_DASH_MOLE_{name}": value for name, value in env.items() if name.isupper()}
         loader = {name: settings.pop(f"CLUSTER_DASH_MOLE_{name}") for name in _PLAIN if name in env}
         base = {name: value for name, value in os.environ.items() if not name.startswith("CLUSTER_DASH_MOLE_")}
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "smart_startup.py"],
+                [*before, sys.executable, "smart_startup.py"],
                 cwd=MOLE_FOLDER,
                 env={**base, "XDG_STATE_HOME": str(folder / "state"), **loader, **settings},
                 stdout=stdout,

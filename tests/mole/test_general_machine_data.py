@@ -1,59 +1,138 @@
-"""Memory, disks and the host's own facts."""
+"""The host's own facts and clocks."""
 
 from __future__ import annotations
 
-import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cluster_dash_mole.general_machine_data import GIB, GeneralMachineCollector, Memory, as_text, parse_meminfo
+from cluster_dash_mole.general_machine_data import (
+    GeneralMachineCollector,
+    parse_cpu_model,
+    parse_os_release,
+    read_hostname,
+    read_uptime,
+)
+from cluster_dash_mole.reading import Reading
 
-MEMINFO = "MemTotal:  1000 kB\nMemFree:  100 kB\nMemAvailable:  700 kB\nHugePages_Total: 0\n"
-
-
-def collect(proc: Path, mountinfo: str) -> tuple[dict[str, Any], dict[str, str]]:
-    Path(proc, "self").mkdir()
-    Path(proc, "meminfo").write_text(MEMINFO)
-    Path(proc, "self/mountinfo").write_text(mountinfo)
-    reading = GeneralMachineCollector(proc).collect()
-    return dict(reading.sections), reading.errors
-
-
-def test_memory_used_is_what_cannot_be_given_back() -> None:
-    assert parse_meminfo(MEMINFO) == Memory(1000 * 1024, 700 * 1024, 300 * 1024, None)
+CPUINFO = "processor\t: 0\nmodel name\t: AMD EPYC 9654   96-Core Processor\n\nprocessor\t: 1\nmodel name\t: another\n"
 
 
-def test_swap_without_use_is_0_and_a_host_without_swap_has_none() -> None:
-    assert parse_meminfo(MEMINFO + "SwapTotal: 50 kB\nSwapFree: 50 kB\n").swap_used == 0
-    assert parse_meminfo(MEMINFO + "SwapTotal: 0 kB\nSwapFree: 0 kB\n").swap_used is None
+class Host:
+    """A host whose clocks a test sets."""
+
+    def __init__(self, folder: Path) -> None:
+        self.wall = 1_795_308_000.0
+        self.uptime = 1000.0
+        self.skew: float | None = None
+        self.proc = folder / "proc"
+        self.etc = folder / "etc"
+        Path(self.proc, "sys/kernel/random").mkdir(parents=True)
+        self.etc.mkdir()
+        self.collector = GeneralMachineCollector(
+            self.proc, self.etc, lambda: self.wall, lambda: self.uptime, lambda: self.skew
+        )
+
+    def pass_time(self, seconds: float) -> None:
+        self.wall += seconds
+        self.uptime += seconds
+
+    def read(self) -> dict[str, Any]:
+        return general(self.collector.collect())
 
 
-def test_a_kernel_that_does_not_tell_what_is_available_gives_nothing_for_it() -> None:
-    assert parse_meminfo("MemTotal: 1000 kB\n") == Memory(1000 * 1024, None, None, None)
+def general(reading: Reading) -> Any:
+    return reading.sections["general"]
 
 
-def test_a_disk_is_measured_as_df_does(tmp_path: Path) -> None:
-    sections, errors = collect(tmp_path, "20 1 8:2 / / rw - ext4 /dev/sda2 rw\n")
-    size = shutil.disk_usage("/")
-    disk = sections["disk"]["/"]
-    assert (disk["mount_point"], disk["device"]) == ("/", "/dev/sda2")
-    assert disk["total_gb"] == pytest.approx(size.total / GIB)
-    assert disk["used_gb"] == pytest.approx(size.used / GIB, rel=0.01)
-    assert disk["percent_used"] == pytest.approx(100 * size.used / (size.used + size.free), abs=0.5)
-    assert errors == {}
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
 
 
-def test_a_file_that_is_mounted_over_a_file_is_no_disk(tmp_path: Path) -> None:
-    sections, _ = collect(tmp_path, "20 1 8:2 /x /etc/hosts rw - ext4 /dev/sda2 rw\n")
-    assert sections["disk"] == {}
+def test_the_facts_come_from_the_kernel_and_the_system(host: Host) -> None:
+    Path(host.proc, "sys/kernel/random/boot_id").write_text("e485afc5-0c4f-420c-b76f-c65c884ce61b\n")
+    Path(host.proc, "sys/kernel/osrelease").write_text("6.8.0-45-generic\n")
+    Path(host.proc, "cpuinfo").write_text(CPUINFO * 200)
+    Path(host.etc, "os-release").write_text('NAME="Ubuntu"\nPRETTY_NAME="Ubuntu 24.04.1 LTS"\n')
+    read = host.read()
+    assert read["boot_id"] == "e485afc5-0c4f-420c-b76f-c65c884ce61b"
+    assert read["kernel"] == "6.8.0-45-generic"
+    assert read["os"] == "Ubuntu 24.04.1 LTS"
+    assert read["cpu_model"] == "AMD EPYC 9654 96-Core Processor"
 
 
-def test_a_disk_that_is_gone_is_left_out(tmp_path: Path) -> None:
-    sections, _ = collect(tmp_path, f"20 1 8:2 / {tmp_path}/gone rw - ext4 /dev/sda2 rw\n")
-    assert sections["disk"] == {}
+def test_what_the_host_does_not_tell_is_none(host: Host) -> None:
+    read = host.read()
+    assert [read[key] for key in ("boot_id", "kernel", "os", "cpu_model")] == [None] * 4
+    assert parse_os_release("PRETTY_NAME=\nPRETTY_NAMES=x\n") is None
+    assert parse_os_release("PRETTY_NAME=Arch\n") == "Arch"
+    assert parse_cpu_model("Processor : ARMv8\nmodel name\n") is None
 
 
-def test_a_path_that_is_not_utf_8_can_be_sent() -> None:
-    assert as_text("/m\udcff") == "/m\\xff"
+def test_a_system_that_is_updated_is_noticed_within_the_hour(host: Host) -> None:
+    host.read()
+    Path(host.etc, "os-release").write_text("PRETTY_NAME=new\n")
+    host.pass_time(10)
+    assert host.read()["os"] is None
+    host.pass_time(3600)
+    assert host.read()["os"] == "new"
+
+
+def test_the_time_of_boot_does_not_waver_while_the_clock_is_slewed(host: Host) -> None:
+    seen: set[str] = set()
+    for step in range(200):
+        host.pass_time(5)
+        host.wall += 0.003 if step % 2 else -0.003
+        seen.add(host.read()["boottime"])
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("jump_s", [86_400, -86_400])
+def test_a_clock_that_is_set_moves_the_time_of_boot_with_it_and_not_the_uptime(host: Host, jump_s: float) -> None:
+    host.read()
+    host.wall += jump_s
+    host.pass_time(5)
+    reading = host.collector.collect()
+    assert reading.samples[0].value == 1005
+    fresh = GeneralMachineCollector(host.proc, host.etc, lambda: host.wall, lambda: host.uptime)
+    assert general(reading) == general(fresh.collect())
+
+
+def test_a_host_without_a_clock_of_its_uptime_gives_none() -> None:
+    reading = GeneralMachineCollector(uptime=lambda: None).collect()
+    assert general(reading)["boottime"] is None
+    assert reading.samples[0].value is None
+
+
+def test_the_skew_is_what_the_sender_says(host: Host) -> None:
+    assert host.collector.collect().samples[1].value is None
+    host.skew = -2.5
+    sample = host.collector.collect().samples[1]
+    assert (sample.metric.name, sample.value) == ("sys.time.skew_s", -2.5)
+
+
+def test_a_host_that_is_renamed_has_its_new_name_at_once() -> None:
+    script = """
+import socket
+from cluster_dash_mole.general_machine_data import GeneralMachineCollector
+collector = GeneralMachineCollector()
+names = [collector.collect().sections["general"]["hostname"]]
+socket.sethostname("renamed-gpu07")
+names.append(collector.collect().sections["general"]["hostname"])
+print(*names)
+"""
+    command = ["unshare", "--uts", "--map-root-user", sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode and "unshare" in done.stderr:
+        pytest.skip(f"a host's name can't be set here: {done.stderr.strip()}")
+    assert done.stdout.split() == [read_hostname(), "renamed-gpu07"], done.stderr
+
+
+def test_uptime_grows_and_cannot_be_set() -> None:
+    uptime = read_uptime()
+    assert uptime is not None
+    assert uptime > 0

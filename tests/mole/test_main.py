@@ -58,9 +58,10 @@ class Rig:
 
     def __init__(self, min_interval_s: float = 0) -> None:
         self.clock = ManualClock()
+        self.wall = ManualClock()
         self.cpu, self.gpu = Source("cpu", self.clock), Source("gpu", self.clock)
         self.box = Box(min_interval_s)
-        self.runner = MainRunner(IDENTITY, 5, [self.cpu, self.gpu], [self.box], self.clock)
+        self.runner = MainRunner(IDENTITY, 5, [self.cpu, self.gpu], [self.box], self.clock, wall=self.wall)
 
     def run(self, steps: int) -> list[float]:
         """Step and let the time pass that the runner asked for; when posts went out."""
@@ -125,6 +126,26 @@ def test_each_collectors_duration_is_a_metric_also_when_it_fails(rig: Rig) -> No
     metric = rig.box.sent[0][1]["metrics"]["sys.collect.duration_s"]
     assert metric["tags"] == [{"collector": "cpu"}, {"collector": "gpu"}]
     assert metric["value"] == [0, 0.25]
+
+
+def test_each_collectors_outcome_is_a_metric(rig: Rig) -> None:
+    rig.gpu.fails = True
+    rig.run(3)
+    rig.gpu.fails = False
+    rig.run(1)
+    metrics = [post["metrics"]["sys.collect.ok"] for _, post in rig.box.sent]
+    assert metrics[0]["tags"] == [{"collector": "cpu"}, {"collector": "gpu"}]
+    assert [metric["value"] for metric in metrics] == [[1, 0], [1, 0], [1, 1]]
+
+
+def test_a_clock_that_is_set_dates_the_posts_and_does_not_change_their_pace(rig: Rig) -> None:
+    rig.run(2)
+    for jump_s in (3600, -7200, 86_400 * 365):
+        rig.wall.now += jump_s
+        rig.run(1)
+    assert [now - 1000 for now, _ in rig.box.sent] == [0.5, 5.5, 10.5, 15.5]
+    assert [post["timestamp"] for _, post in rig.box.sent] == [1000, 4600, -2600, 86_400 * 365 - 2600]
+    assert [post["mole"]["mono_s"] for _, post in rig.box.sent] == [1000.5, 1005.5, 1010.5, 1015.5]
 
 
 def test_a_post_says_which_mole_sent_it_and_what_that_costs(rig: Rig) -> None:
