@@ -158,6 +158,17 @@ def test_the_hosts_own_file_goes_before_the_common_one(tmp_path: Path) -> None:
     assert choose_config(tmp_path, {"CLUSTER_DASH_MOLE_CONFIG": "/x"}, "molgpu02") == Path("/x")
 
 
+def test_what_systemd_hands_over_goes_before_the_files_beside(tmp_path: Path) -> None:
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
+    (tmp_path / "config.toml").touch()
+    assert choose_config(tmp_path, environ, "h") == tmp_path / "config.toml"
+    (tmp_path / "credentials").mkdir()
+    credential = tmp_path / "credentials" / "mole.toml"
+    credential.touch()
+    assert choose_config(tmp_path, environ, "h") == credential
+    assert choose_config(tmp_path, {**environ, "CLUSTER_DASH_MOLE_CONFIG": "/x"}, "h") == Path("/x")
+
+
 @pytest.mark.parametrize(("called", "file"), [("gpu01.lab.example", "gpu01"), ("gpu01", "gpu01.lab.example")])
 def test_a_hosts_short_name_and_its_full_one_are_the_same(tmp_path: Path, called: str, file: str) -> None:
     (tmp_path / "config.toml").touch()
