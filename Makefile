@@ -28,6 +28,7 @@ lint: .venv/tests
 
 bench: .venv/tests
 	.venv/bin/python benchmarks/run.py
+	.venv/bin/python benchmarks/mole.py
 
 lock:
 	cd cluster-dash-mole && $(COMPILE) --python-version 3.9 --group build pyproject.toml -o requirements.txt

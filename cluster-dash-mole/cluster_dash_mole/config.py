@@ -182,7 +182,8 @@ class Config:
 def choose_config(folder: Path, environ: Mapping[str, str], hostname: str) -> Path | None:
     """The file that CLUSTER_DASH_MOLE_CONFIG names, else the host's own in `folder`, else config.toml, else None.
 
-    Where systemd hands over a credential mole.toml, that one goes before those in the folder. A host's own may have its short name or its full one, whichever of them the host calls itself.
+    Where systemd hands over a credential mole.toml, that one goes before those in the folder. A host's own may have its
+    short name or its full one, whichever of them the host calls itself.
     """
     if environ.get(FILE_VARIABLE):
         return Path(environ[FILE_VARIABLE])
