@@ -28,11 +28,13 @@ lint: .venv/tests
 
 bench: .venv/tests
 	.venv/bin/python benchmarks/run.py
+	.venv/bin/python benchmarks/mole.py
 
 lock:
 	cd cluster-dash-mole && $(COMPILE) --python-version 3.9 --group build pyproject.toml -o requirements.txt
+	cd cluster-dash-mole && $(COMPILE) --python-version 3.9 --extra sheets pyproject.toml -c requirements.txt -o requirements-sheets.txt
 	cd cluster-dash-server && $(COMPILE) --python-version 3.11 --group build pyproject.toml -c ../cluster-dash-mole/requirements.txt -o requirements.txt
-	cd tests && $(COMPILE) --python-version 3.11 requirements.in -c ../cluster-dash-mole/requirements.txt -c ../cluster-dash-server/requirements.txt -o requirements.txt
+	cd tests && $(COMPILE) --python-version 3.11 requirements.in -c ../cluster-dash-mole/requirements-sheets.txt -c ../cluster-dash-server/requirements.txt -o requirements.txt
 
 clean:
 	rm -rf .venv

@@ -49,7 +49,7 @@ def main() -> int:
         if not _wait_for_answer(url + "health", children[0]):
             print("The server did not start; its output above says why.", file=sys.stderr)
             return 1
-        children.append(_start_mole(url))
+        children.append(_start_mole(url, port))
         print(f"\n  cluster-dash: {url}   (Ctrl-C ends it)\n", flush=True)
         return _watch(children)
     except KeyboardInterrupt:
@@ -85,11 +85,13 @@ def _start_server(port: int) -> Child:
     return _start([sys.executable, *serve], os.environ.copy())
 
 
-def _start_mole(url: str) -> Child:
+def _start_mole(url: str, port: int) -> Child:
     environ = {
         "CLUSTER_DASH_MOLE_POLL_SETTINGS_POLL_INTERVAL_IN_SECS": str(POLL_S),
         "CLUSTER_DASH_MOLE_JSON_SENDER_LOGGER_MIN_INTERVAL_IN_SECS": "0",
         "CLUSTER_DASH_MOLE_JSON_SENDER_LOGGER_ADDRESS_IN": url,
+        # Its own, so that it runs beside this host's mole and beside another `make run`.
+        "CLUSTER_DASH_MOLE_STATE_STATE_DIR": str(Path(sys.prefix, f"mole-{port}").absolute()),
     }
     passcode = os.environ.get("CLUSTER_DASH_PASSCODE")
     if passcode:

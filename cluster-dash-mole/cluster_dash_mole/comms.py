@@ -1,164 +1,69 @@
-"""Takes posts, brings each backend the newest one: JSON over HTTP, or a table or JSON lines on stdout."""
+"""Takes posts, brings each backend the newest one; here the server's, JSON over HTTP."""
 
 from __future__ import annotations
 
+import email.utils
+import gzip
 import json
 import logging
-import os
-import random
+import math
 import re
-import shutil
-import threading
 import time
 from typing import TYPE_CHECKING, Any, cast
 
 import requests
+import urllib3
 
 from cluster_dash_mole import __version__
-from cluster_dash_mole.table import render_table
+from cluster_dash_mole.backend import Backend, DeliveryError
+from cluster_dash_mole.deadline import Deadline, DeadlineAdapter
 
 if TYPE_CHECKING:
-    from cluster_dash_mole.config import JsonSenderLoggerSettings, StdOutLoggerSettings
+    from collections.abc import Callable
+
+    from cluster_dash_mole.config import JsonSenderLoggerSettings
 
 log = logging.getLogger(__name__)
 
-TIMEOUT_S = 5.0
-LONGEST_BACK_OFF_S = 60.0
 KEEP_CONNECTION_BELOW_S = 2.0  # a server has few connections: only who posts more often keeps one
 _REFUSED_FOR_GOOD = (400, 413, 415, 422)  # the same post would be refused again
 _MOST_ANSWER_BYTES = 65536
-_MOST_REASON = 300
-
-
-class DeliveryError(Exception):
-    """Why a post was not taken, for a person. `retry` False: this very post will never be taken."""
-
-    def __init__(self, reason: str, retry: bool = True) -> None:
-        text = "".join(letter if letter.isprintable() else " " for letter in reason)
-        super().__init__(text if len(text) <= _MOST_REASON else text[:_MOST_REASON] + "…")
-        self.retry = retry
-
-
-class Backend:
-    """A way out, with a thread of its own that keeps only the newest post waiting, so nothing slow delays readings.
-
-    A subclass delivers. Posts are numbered without a gap as they are handed in, so a gap at the receiver is a post
-    that was lost on the way.
-    """
-
-    target = ""
-
-    def __init__(self, min_interval_s: float, poll_interval_s: float) -> None:
-        # A poll may come a little early; without the slack each second one would be left out then.
-        self._least_s = min_interval_s - poll_interval_s / 10
-        self.interval_s = poll_interval_s
-        while self.interval_s < self._least_s:
-            self.interval_s += poll_interval_s
-        self._last_at: float | None = None
-        self._seq = 0
-        self._changed = threading.Condition()
-        self._waiting: dict[str, Any] | None = None
-        self._busy = False
-        self._closed = False
-        self._failures = 0
-        self._lost = 0
-        self._reasons: set[str] = set()
-        threading.Thread(target=self._run, name=type(self).__name__, daemon=True).start()
-
-    def due(self, now: float) -> bool:
-        """Whether the least time between two posts has passed, by the clock of `now`."""
-        return self._last_at is None or now - self._last_at >= self._least_s
-
-    def send(self, post: dict[str, Any], now: float) -> None:
-        """Hand a post in; one that still waits is given up for it."""
-        self._last_at = now
-        self._seq += 1
-        numbered = {**post, "mole": {**post["mole"], "seq": self._seq, "interval_s": self.interval_s}}
-        with self._changed:
-            self._lost += self._waiting is not None
-            self._waiting = numbered
-            self._changed.notify_all()
-
-    def deliver(self, post: dict[str, Any]) -> None:
-        """Bring one post there; DeliveryError when it was not taken."""
-        raise NotImplementedError
-
-    def _run(self) -> None:
-        while not self._closed:
-            self._pause(self._step())
-
-    def _step(self) -> float:
-        """Deliver the newest post, waiting for one; the seconds to stay away after it."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting is not None or self._closed)
-            post, self._waiting = self._waiting, None
-            self._busy = post is not None
-        if post is None:
-            return 0.0
-        try:
-            self.deliver(post)
-        except DeliveryError as error:
-            return self._note_failure(post, error)
-        except Exception as error:
-            log.exception("%s: a post could not be sent", self.target)
-            return self._note_failure(post, DeliveryError(str(error), retry=False))
-        finally:
-            self._busy = False
-        self._note_success()
-        return 0.0
-
-    def _note_failure(self, post: dict[str, Any], error: DeliveryError) -> float:
-        """Log a reason once until the next success; exponential back-off, jittered so that moles don't come at once."""
-        reason = str(error)
-        if reason not in self._reasons and len(self._reasons) < 10:
-            self._reasons.add(reason)
-            log.warning("%s: %s; trying on, this is logged once", self.target, reason)
-        self._failures += 1
-        with self._changed:
-            if error.retry and self._waiting is None:
-                self._waiting = post
-            else:
-                self._lost += 1
-        if not error.retry:
-            return 0.0
-        return random.uniform(0, min(LONGEST_BACK_OFF_S, 2.0 ** min(self._failures, 10)))  # noqa: S311  no secret
-
-    def _note_success(self) -> None:
-        if self._failures:
-            log.info("%s: works again after %d failures; posts lost: %d", self.target, self._failures, self._lost)
-        self._failures = self._lost = 0
-        self._reasons.clear()
-
-    def _pause(self, seconds: float) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed, seconds)
-
-    def close(self, patience_s: float = 0.2) -> None:
-        """Stop; a delivery that is under way gets a moment, then the process ends without it."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        until = time.monotonic() + patience_s
-        while self._busy and time.monotonic() < until:
-            time.sleep(0.01)
+_LEAST_GZIPPED_BYTES = 1024
+_SHORTEST_ASKED_S = 1.0
+_LONGEST_ASKED_S = 3600.0  # what a server may ask for as a wait; a wrong answer shall not silence a mole for good
+_SAY_INSECURE_EVERY_S = 3600.0
 
 
 class JsonSenderLogger(Backend):
     """Posts to the server. The auth_code is added here and nowhere else."""
 
-    def __init__(self, settings: JsonSenderLoggerSettings, poll_interval_s: float) -> None:
+    def __init__(
+        self,
+        settings: JsonSenderLoggerSettings,
+        poll_interval_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings = settings
+        self._clock = clock
         self.target = settings.address_in
-        self._session = requests.Session()
-        self._session.trust_env = False  # a proxy or .netrc of the environment is not meant for a host's own mole
-        self._session.headers.update({"User-Agent": f"cluster-dash-mole/{__version__}"})
+        self._takes_gzip = False
+        self._insecure_said_at: float | None = None
+        self._deadline = Deadline()
+        self._session = open_session(settings, self._deadline)
         super().__init__(settings.min_interval_in_secs, poll_interval_s)
-        if self._closes:
-            self._session.headers["Connection"] = "close"
+        self.tell_if_insecure()
 
     @property
     def _closes(self) -> bool:
         return self.interval_s >= KEEP_CONNECTION_BELOW_S
+
+    def tell_if_insecure(self) -> None:
+        """A server that anybody could stand in for is worth a line of the log each hour."""
+        now = self._clock()
+        said_at = self._insecure_said_at
+        if self._settings.insecure and (said_at is None or now - said_at >= _SAY_INSECURE_EVERY_S):
+            self._insecure_said_at = now
+            log.warning("%s: insecure = true: whoever answers there gets the auth_code; set ca_file", self.target)
 
     def close(self, patience_s: float = 0.2) -> None:
         """Stop, and close a connection that was kept."""
@@ -167,34 +72,84 @@ class JsonSenderLogger(Backend):
 
     def deliver(self, post: dict[str, Any]) -> None:
         """One POST; taken is what the server calls a success."""
-        body = json.dumps({**post, "auth_code": self._settings.auth_code}, allow_nan=False).encode()
-        headers = {"Content-Type": "application/json"}
+        self.tell_if_insecure()
+        body = encode_post(post, self._settings.auth_code)
+        headers = {"Content-Type": "application/json", "Connection": "close" if self._closes else "keep-alive"}
+        is_packed = self._settings.gzip and self._takes_gzip and len(body) > _LEAST_GZIPPED_BYTES
+        if is_packed:
+            body = gzip.compress(body, 6)
+            headers["Content-Encoding"] = "gzip"
         try:
-            with self._session.post(
-                self.target, body, headers=headers, timeout=TIMEOUT_S, allow_redirects=False, stream=True
-            ) as response:
-                check_answer(response, read_answer(response))
-        except (requests.RequestException, OSError) as error:
-            raise DeliveryError(explain_request_error(error)) from error
+            self._note_answer(self._post(body, headers))
+        except DeliveryError as error:
+            if not is_packed or error.retry:
+                raise
+            # Another server may stand there now, which can't unpack.
+            self._takes_gzip = False
+            raise DeliveryError(str(error), wait_s=error.wait_s) from error
+
+    def _post(self, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
+        """What the server answers to a post that it has taken."""
+        timeout_s = self._settings.timeout_in_secs
+        try:
+            with (
+                self._deadline.running(timeout_s),
+                self._session.post(
+                    self.target, body, headers=headers, timeout=timeout_s, allow_redirects=False, stream=True
+                ) as response,
+            ):
+                self._takes_gzip = "gzip" in response.headers.get("Accept-Encoding", "").lower()  # RFC 7694
+                return check_answer(response, read_answer(response))
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, DeliveryError) as error:
+            if self._deadline.has_passed:  # half an answer can look like a whole one that is wrong
+                raise DeliveryError(f"no answer within {timeout_s:g} s") from error
+            if isinstance(error, DeliveryError):
+                raise
+            raise DeliveryError(explain_request_error(error, timeout_s)) from error
         finally:
             if self._closes:
                 self._session.close()  # else the pool keeps the closed connection's descriptor until the next post
 
+    def _note_answer(self, said: dict[str, Any]) -> None:
+        """`next_post_s` is how soon the server wants the next one."""
+        wanted_s: Any = said.get("next_post_s")
+        is_number = type(wanted_s) in (int, float) and not math.isnan(wanted_s)
+        self.slow_down(min(max(_SHORTEST_ASKED_S, wanted_s), _LONGEST_ASKED_S) if is_number else 0.0)
+
+
+def encode_post(post: dict[str, Any], auth_code: str) -> bytes:
+    """The body of a POST."""
+    return json.dumps({**post, "auth_code": auth_code}, allow_nan=False, separators=(",", ":")).encode()
+
+
+def open_session(settings: JsonSenderLoggerSettings, deadline: Deadline) -> requests.Session:
+    """Proxies, certificates and passwords are those of the settings, never those of the environment."""
+    session = requests.Session()
+    session.trust_env = False
+    session.headers.update({"User-Agent": f"cluster-dash-mole/{__version__}"})
+    session.verify = False if settings.insecure else settings.ca_file or True
+    if settings.insecure:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the log says so, once an hour
+    if settings.proxy:
+        session.proxies = {"http": settings.proxy, "https": settings.proxy}
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, DeadlineAdapter(deadline))
+    return session
+
 
 def read_answer(response: requests.Response) -> bytes:
-    """The body, up to 64 KiB and for at most the timeout, however slowly it comes."""
+    """The body, up to 64 KiB; the deadline ends one that comes too slowly."""
     body = b""
-    until = time.monotonic() + TIMEOUT_S
-    while len(body) < _MOST_ANSWER_BYTES and time.monotonic() < until:
-        part = response.raw.read1(_MOST_ANSWER_BYTES, decode_content=True)
+    while len(body) < _MOST_ANSWER_BYTES:
+        part = response.raw.read1(_MOST_ANSWER_BYTES - len(body), decode_content=True)
         if not part:
             break
         body += part
     return body
 
 
-def check_answer(response: requests.Response, body: bytes) -> None:
-    """Raise DeliveryError unless the server says {"success": true}."""
+def check_answer(response: requests.Response, body: bytes) -> dict[str, Any]:
+    """The answer; raises DeliveryError unless the server says {"success": true}."""
     try:
         answer = json.loads(body)
     except ValueError:
@@ -202,49 +157,37 @@ def check_answer(response: requests.Response, body: bytes) -> None:
     said = cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}
     status = response.status_code
     if status == 200 and said.get("success") is True:
-        return
+        return said
+    retry, wait_s = status not in _REFUSED_FOR_GOOD, read_retry_after(response.headers.get("Retry-After"), time.time())
     if response.is_redirect:
-        raise DeliveryError(f"redirects to {response.headers.get('Location')}: put the final address in address_in")
-    if "msg" not in said:
-        raise DeliveryError(f"answers {status}, but not as a cluster-dash server does", status not in _REFUSED_FOR_GOOD)
-    raise DeliveryError(f"answers {status}: {said['msg']}", status not in _REFUSED_FOR_GOOD)
+        reason = f"redirects to {response.headers.get('Location')}: put the final address in address_in"
+    elif "msg" in said:
+        reason = f"answers {status}: {said['msg']}"
+    else:
+        reason = f"answers {status}, but not as a cluster-dash server does"
+    raise DeliveryError(reason, retry, wait_s)
 
 
-def explain_request_error(error: Exception) -> str:
+def read_retry_after(header: str | None, now: float) -> float:
+    """Seconds to wait, at most an hour; 0 where the header, a number of seconds or a date, says nothing of use."""
+    text = (header or "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), _LONGEST_ASKED_S)
+    try:
+        at = email.utils.parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError, IndexError):
+        return 0.0
+    return min(max(0.0, at - now), _LONGEST_ASKED_S)
+
+
+def explain_request_error(error: Exception, timeout_s: float) -> str:
     """Short and without object addresses, so that the same cause gives the same text."""
     if isinstance(error, requests.ConnectTimeout):
-        return f"no connection within {TIMEOUT_S:g} s"
+        return f"no connection within {timeout_s:g} s"
     if isinstance(error, requests.Timeout) or "timed out" in str(error):
-        return f"no answer within {TIMEOUT_S:g} s"
+        return f"no answer within {timeout_s:g} s"
     if isinstance(error, requests.exceptions.SSLError):
-        return f"TLS fails: {error}"
+        known = re.search(r"\[SSL: [^\]]*\] [^()]*", str(error))
+        return f"TLS fails: {known.group(0).strip() if known else type(error).__name__}"
     known = re.search(r"\[Errno -?\d+\] ([^'\")]+)|Remote end closed connection without response", str(error))
     return f"no connection: {known.group(1) or known.group(0)}" if known else f"no connection: {type(error).__name__}"
-
-
-class StdOutLogger(Backend):
-    """On a terminal a table, else one JSON object a line. Never the auth_code: a post doesn't have it."""
-
-    target = "stdout"
-
-    def __init__(self, settings: StdOutLoggerSettings, poll_interval_s: float, descriptor: int = 1) -> None:
-        self._descriptor = descriptor
-        self._is_terminal = os.isatty(descriptor)
-        self._is_gone = False
-        super().__init__(settings.min_interval_in_secs, poll_interval_s)
-
-    def deliver(self, post: dict[str, Any]) -> None:
-        """Written straight to the descriptor: a buffer of Python's would block the exit when nobody reads."""
-        if self._is_gone:
-            return
-        if self._is_terminal:
-            text = render_table(post, shutil.get_terminal_size().columns) + "\n\n"
-        else:
-            text = json.dumps(post, allow_nan=False) + "\n"
-        rest = text.encode("utf-8", "replace")
-        try:
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
-        except OSError as error:
-            self._is_gone = True
-            log.warning("stdout can't be written (%s): nothing more goes there", error.strerror)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 import re
+import ssl
 import sys
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
 # The standard library has it from 3.11 on.
 _toml: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
@@ -65,9 +66,32 @@ def _is_address(value: Any) -> bool:
         return False
 
 
+def _is_optional_address(value: Any) -> bool:
+    return value == "" or _is_address(value)
+
+
+def _is_certificates(value: Any) -> bool:
+    if value == "":
+        return True
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=value)
+    except (OSError, TypeError, ValueError):  # of which ssl.SSLError is one: the file holds no certificate
+        return False
+    return True
+
+
+def _is_folder_name(value: Any) -> bool:
+    return isinstance(value, str) and (value == "" or (Path(value).is_absolute() and value.isprintable()))
+
+
 _FLAG = _Kind("true or false", _is_flag, _flag_from_text)
 _TEXT = _Kind("text", _is_text, str)
 _ADDRESS = _Kind("an address as http://host:port/, without user and password", _is_address, str)
+_OPTIONAL_ADDRESS = _Kind(
+    "empty, or an address as http://host:port/, without user and password", _is_optional_address, str
+)
+_CERTIFICATES = _Kind("empty, or a file that can be read and holds certificates (PEM)", _is_certificates, str)
+_FOLDER = _Kind("empty, or an absolute path", _is_folder_name, str)
 
 
 def _setting(default: Any, kind: _Kind) -> Any:
@@ -93,11 +117,16 @@ class JsonSenderLoggerSettings:
     min_interval_in_secs: float = _interval(5.0)
     address_in: str = _setting("http://127.0.0.1:8080/", _ADDRESS)
     auth_code: str = field(default="lab_cluster_2025", metadata={"kind": _TEXT}, repr=False)
+    timeout_in_secs: float = _setting(5.0, _seconds(0.1, 60))
+    ca_file: str = _setting("", _CERTIFICATES)
+    insecure: bool = _setting(False, _FLAG)
+    gzip: bool = _setting(True, _FLAG)
+    proxy: str = _setting("", _OPTIONAL_ADDRESS)
 
 
 @dataclass(frozen=True)
 class GoogleSheetsLoggerSettings:
-    """Read, so that the first moles' files are good; this version sends nothing there."""
+    """The spreadsheet that gets a row for each post, and how often at most."""
 
     use: bool = _setting(False, _FLAG)
     min_interval_in_secs: float = _interval(300.0)
@@ -114,11 +143,27 @@ class StdOutLoggerSettings:
     min_interval_in_secs: float = _interval(5.0)
 
 
-_SECTIONS: dict[str, Any] = {
+@dataclass(frozen=True)
+class GpuSettings:
+    """What is told of the GPUs and of who is on them."""
+
+    commands: bool = _setting(True, _FLAG)
+
+
+@dataclass(frozen=True)
+class StateSettings:
+    """Where the mole keeps who it is."""
+
+    state_dir: str = _setting("", _FOLDER)
+
+
+SECTIONS: dict[str, Any] = {
     "Poll_Settings": PollSettings,
     "Json_Sender_Logger": JsonSenderLoggerSettings,
     "Google_Sheets_Logger": GoogleSheetsLoggerSettings,
     "StdOut_Logger": StdOutLoggerSettings,
+    "Gpu": GpuSettings,
+    "State": StateSettings,
 }
 
 
@@ -130,6 +175,28 @@ class Config:
     json_sender: JsonSenderLoggerSettings
     google_sheets: GoogleSheetsLoggerSettings
     stdout: StdOutLoggerSettings
+    gpu: GpuSettings
+    state: StateSettings
+
+
+def choose_config(folder: Path, environ: Mapping[str, str], hostname: str) -> Path | None:
+    """The file that CLUSTER_DASH_MOLE_CONFIG names, else the host's own in `folder`, else config.toml, else None.
+
+    Where systemd hands over a credential mole.toml, that one goes before those in the folder. A host's own may have its
+    short name or its full one, whichever of them the host calls itself.
+    """
+    if environ.get(FILE_VARIABLE):
+        return Path(environ[FILE_VARIABLE])
+    credential = Path(environ.get("CREDENTIALS_DIRECTORY") or "/nowhere", "mole.toml")
+    if credential.is_file():
+        return credential
+    short = hostname.split(".")[0]
+    full = [] if "." in hostname else sorted(path.name for path in folder.glob("config_*.toml"))
+    longer = [name for name in full if name.startswith(f"config_{hostname}.") and name != f"config_{hostname}.toml"]
+    if len(longer) > 1 and not (folder / f"config_{hostname}.toml").is_file():
+        raise ConfigError(f"{folder}: {' and '.join(longer)} could each be this host's: name one by {FILE_VARIABLE}")
+    names = [f"config_{hostname}.toml", f"config_{short}.toml", *longer, "config.toml"]
+    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -140,7 +207,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
     chosen.update(_from_environment(environ))
     sections = [
         settings(**{key: value for (section, key), value in chosen.items() if section == name})
-        for name, settings in _SECTIONS.items()
+        for name, settings in SECTIONS.items()
     ]
     return Config(*sections)
 
@@ -153,15 +220,15 @@ def _from_file(path: Path) -> Iterator[tuple[tuple[str, str], Any]]:
     except ValueError as error:
         raise ConfigError(f"{path}: not valid TOML: {_one_line(str(error))}") from error
     for section, settings in content.items():
-        if section not in _SECTIONS or not isinstance(settings, dict):
-            known = ", ".join(f"[{name}]" for name in _SECTIONS)
+        if section not in SECTIONS or not isinstance(settings, dict):
+            known = ", ".join(f"[{name}]" for name in SECTIONS)
             raise ConfigError(f"{path}: [{_one_line(section)}]: no such section; allowed are {known}")
         for key, value in cast("dict[str, Any]", settings).items():
             yield (section, key), _checked(f"{path}: [{section}] {_one_line(key)}", section, key, value)
 
 
 def _checked(place: str, section: str, key: str, value: Any) -> Any:
-    kinds = {setting.name: setting.metadata["kind"] for setting in fields(_SECTIONS[section])}
+    kinds = {setting.name: setting.metadata["kind"] for setting in fields(SECTIONS[section])}
     if key not in kinds:
         shown = "" if _SECRET in key else f" = {_shown(value)}"
         raise ConfigError(f"{place}{shown}: no such setting; allowed in [{section}] are {', '.join(kinds)}")
@@ -174,7 +241,7 @@ def _checked(place: str, section: str, key: str, value: Any) -> Any:
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], Any]]:
     known = {
         f"{PREFIX}{section}_{setting.name}".upper(): (section, setting)
-        for section, settings in _SECTIONS.items()
+        for section, settings in SECTIONS.items()
         for setting in fields(settings)
     }
     for name, text in environ.items():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import logging
+import os
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,12 +24,27 @@ class Identity(NamedTuple):
     epoch: str
 
 
-def state_folder(environ: Mapping[str, str]) -> Path:
-    """The folder systemd gives the service, else the user's."""
+def state_folder(setting: str, environ: Mapping[str, str], host_key: str) -> Path:
+    """The folder of the settings, else the one that systemd gives the service, else the user's for this host.
+
+    A home folder is often shared by all hosts of a cluster, so there each host has a folder of its own.
+    """
+    if setting:
+        return Path(setting)
     if environ.get("STATE_DIRECTORY"):
         return Path(environ["STATE_DIRECTORY"].split(":")[0])
     base = environ.get("XDG_STATE_HOME") or Path(environ.get("HOME") or "~").expanduser() / ".local/state"
-    return Path(base, "cluster-dash-mole")
+    return Path(base, "cluster-dash-mole", host_key)
+
+
+def read_host_key(hostname: str, etc: Path = Path("/etc")) -> str:
+    """A short name for this host that outlives a change of its hostname, where the host has a machine id."""
+    try:
+        machine = Path(etc, "machine-id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        machine = ""
+    # Hashed, as machine-id(5) asks for.
+    return hashlib.sha256(f"cluster-dash-mole {machine or hostname}".encode()).hexdigest()[:12]
 
 
 def load_identity(folder: Path, proc: Path = Path("/proc")) -> Identity:
@@ -50,16 +68,33 @@ def _read_state(path: Path) -> dict[str, Any]:
         return {"id": str(uuid.UUID(state["id"])), "starts": int(state["starts"])}
     except FileNotFoundError:
         return new
-    except (ValueError, TypeError, KeyError):
-        log.warning("%s is damaged: this mole gets a new id", path)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        aside = path.with_suffix(".damaged")
+        path.replace(aside)
+        log.warning("%s is damaged: it is set aside as %s, and this mole gets a new id", path, aside.name)
         return new
 
 
 def _write_state(path: Path, state: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Whole or not at all, even if the host loses its power meanwhile; for this user alone."""
+    make_folder(path.parent)
     new = path.with_suffix(".new")
-    new.write_text(json.dumps(state) + "\n", encoding="ascii")
+    with contextlib.suppress(FileNotFoundError):
+        new.unlink()  # an older one may have other permissions
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, json.dumps(state).encode() + b"\n")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
     new.replace(path)
+
+
+def make_folder(folder: Path) -> None:
+    """Create what is missing, for this user alone; a folder that is there stays as it is."""
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def read_boot_id(proc: Path) -> str:

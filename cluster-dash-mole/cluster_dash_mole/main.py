@@ -8,14 +8,12 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cluster_dash_mole import __version__
-from cluster_dash_mole.comms import JsonSenderLogger, StdOutLogger
 from cluster_dash_mole.cost import Cost
 from cluster_dash_mole.cpu_data import CpuCollector
 from cluster_dash_mole.disk_io import DiskIoCollector
 from cluster_dash_mole.disks import DiskCollector
 from cluster_dash_mole.general_machine_data import GeneralMachineCollector, read_hostname
 from cluster_dash_mole.gpu_data import GpuCollector
-from cluster_dash_mole.identity import load_identity, state_folder
 from cluster_dash_mole.memory import MemoryCollector
 from cluster_dash_mole.network import NetworkCollector
 from cluster_dash_mole.network_mounts import DEADLINE_S, NetworkMounts
@@ -24,9 +22,9 @@ from cluster_dash_mole.pressure import PressureCollector
 from cluster_dash_mole.reading import Metric, Reading, Sample, assemble_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from cluster_dash_mole.comms import Backend
+    from cluster_dash_mole.backend import Backend
     from cluster_dash_mole.config import Config
     from cluster_dash_mole.identity import Identity
 
@@ -150,15 +148,14 @@ class MainRunner:
             part.close()
 
 
-def build_runner(config: Config, environ: Mapping[str, str]) -> MainRunner:
+def build_runner(config: Config, identity: Identity, backends: Sequence[Backend]) -> MainRunner:
     """The mole that the configuration describes."""
     interval_s = config.poll.poll_interval_in_secs
     nvml = NvmlReader()
     network_mounts = NetworkMounts(budget_s=min(DEADLINE_S, max(0.25, interval_s / 20)))
     collectors = [*build_host_collectors(network_mounts), GpuCollector(interval_s, nvml)]
-    identity = load_identity(state_folder(environ))
     cost = Cost(lambda: (nvml.pid, network_mounts.pid))
-    return MainRunner(identity, interval_s, collectors, build_backends(config), read_cost=cost.read)
+    return MainRunner(identity, interval_s, collectors, backends, read_cost=cost.read)
 
 
 def build_host_collectors(
@@ -176,25 +173,12 @@ def build_host_collectors(
     ]
 
 
-def build_backends(config: Config) -> list[Backend]:
-    """Those that are used; the log says where posts go."""
-    interval_s = config.poll.poll_interval_in_secs
-    backends: list[Backend] = []
-    if config.json_sender.use:
-        backends.append(JsonSenderLogger(config.json_sender, interval_s))
-    if config.stdout.use:
-        backends.append(StdOutLogger(config.stdout, interval_s))
-    if config.google_sheets.use:
-        log.warning("[Google_Sheets_Logger] use = true: this version doesn't send to Google Sheets")
-    targets = ", ".join(f"{backend.target} every {backend.interval_s:g} s" for backend in backends)
-    log.info("cluster-dash-mole %s reports to %s", __version__, targets or "nobody: no backend has use = true")
-    return backends
-
-
-def run(runner: MainRunner) -> None:
+def run(runner: MainRunner, after_each: Callable[[], None] = lambda: None) -> None:
     """Step after step until a signal raises SystemExit."""
     try:
         while True:
-            time.sleep(runner.step())
+            wait_s = runner.step()
+            after_each()
+            time.sleep(wait_s)
     finally:
         runner.close()

@@ -10,10 +10,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cluster_dash_mole import __version__
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cluster_dash_mole.backend import Backend
+    from cluster_dash_mole.config import Config
+
 log = logging.getLogger(__name__)
+
+WRONG_SETTING, ANOTHER_MOLE = 2, 3
 
 
 def end_on_signals() -> None:
@@ -28,29 +35,69 @@ def end_on_signals() -> None:
         signal.signal(number, end)
 
 
-def choose_config(folder: Path, environ: Mapping[str, str], hostname: str) -> Path | None:
-    """The file that CLUSTER_DASH_MOLE_CONFIG names, else the host's own in `folder`, else config.toml, else None."""
-    named = environ.get("CLUSTER_DASH_MOLE_CONFIG")
-    if named:
-        return Path(named)
-    candidates = (folder / f"config_{hostname}.toml", folder / "config.toml")
-    return next((path for path in candidates if path.is_file()), None)
-
-
 def main(folder: Path) -> int:
-    """0 after a signal, 2 when a setting is wrong."""
+    """0 after a signal, 2 when a setting is wrong, 3 when another mole is there already."""
     end_on_signals()
+    os.umask(0o077)
     # Only now what takes long to import, so that a Ctrl-C meanwhile ends quietly.
-    from cluster_dash_mole.config import ConfigError, load_config
-    from cluster_dash_mole.main import build_runner, run
+    from cluster_dash_mole.config import ConfigError, choose_config, load_config
+    from cluster_dash_mole.lock import AnotherMoleError
 
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    path = choose_config(folder, os.environ, socket.gethostname())
     try:
+        path = choose_config(folder, os.environ, socket.gethostname())
         config = load_config(path, os.environ)
+        log.info("settings: %s", path or f"defaults, as {folder} has no config.toml")
+        run(config, os.environ)
     except ConfigError as error:
         print(f"cluster-dash-mole: {error}", file=sys.stderr)
-        return 2
-    log.info("settings: %s", path or f"defaults, as {folder} has no config.toml")
-    run(build_runner(config, os.environ))
+        return WRONG_SETTING
+    except AnotherMoleError as error:
+        print(f"cluster-dash-mole: {error}: this one stops", file=sys.stderr)
+        return ANOTHER_MOLE
     return 0
+
+
+def run(config: Config, environ: Mapping[str, str]) -> None:
+    """Step after step until a signal raises SystemExit. Raises AnotherMoleError before anything is read or sent."""
+    from cluster_dash_mole.identity import load_identity, read_host_key, state_folder
+    from cluster_dash_mole.lock import MoleLock
+    from cluster_dash_mole.main import build_runner, run
+
+    folder = state_folder(config.state.state_dir, environ, read_host_key(socket.gethostname()))
+    lock = MoleLock(folder, [config.json_sender.address_in] if config.json_sender.use else [])
+    try:
+        run(build_runner(config, load_identity(folder), build_backends(config)), lock.drain)
+    finally:
+        lock.close()
+
+
+def build_backends(config: Config) -> list[Backend]:
+    """Those that are used; the log says where posts go."""
+    interval_s = config.poll.poll_interval_in_secs
+    backends: list[Backend] = []
+    if config.json_sender.use:
+        from cluster_dash_mole.comms import JsonSenderLogger
+
+        backends.append(JsonSenderLogger(config.json_sender, interval_s))
+    if config.stdout.use:
+        from cluster_dash_mole.stdout import StdOutLogger
+
+        backends.append(StdOutLogger(config.stdout, interval_s))
+    backends += build_sheets(config)
+    targets = ", ".join(f"{backend.target} every {backend.interval_s:g} s" for backend in backends)
+    log.info("cluster-dash-mole %s reports to %s", __version__, targets or "nobody: no backend has use = true")
+    return backends
+
+
+def build_sheets(config: Config) -> list[Backend]:
+    """Google Sheets, where it is used and its library is installed."""
+    if not config.google_sheets.use:
+        return []
+    from cluster_dash_mole.sheets import INSTALL, GoogleSheetsLogger
+
+    try:
+        return [GoogleSheetsLogger(config.google_sheets, config.poll.poll_interval_in_secs)]
+    except ModuleNotFoundError as error:
+        log.warning("[Google_Sheets_Logger] use = true, but %s is not installed: %s", error.name, INSTALL)
+        return []

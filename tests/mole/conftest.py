@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from nvml_standin import NvmlStandin, compile_standin
 
-from mole.peers import MoleProcess, Peer
+from mole.peers import MOLE_FOLDER, MoleProcess, Peer
 
 
 @pytest.fixture(scope="session")
@@ -58,8 +59,11 @@ def start_mole(tmp_path: Path) -> Iterator[Callable[..., MoleProcess]]:
     """Starts real mole processes; settings are given without their prefix."""
     started: list[MoleProcess] = []
 
-    def start(stdout: int = -3, before: tuple[str, ...] = (), **env: str) -> MoleProcess:
-        started.append(MoleProcess(tmp_path, env, stdout, before))
+    def start(
+        stdout: int = -3, *command: str, cwd: Path = MOLE_FOLDER, before: tuple[str, ...] = (), **env: str
+    ) -> MoleProcess:
+        words = (*before, *(command or (sys.executable, "smart_startup.py")))
+        started.append(MoleProcess(tmp_path, env, stdout, words, cwd))
         return started[-1]
 
     yield start

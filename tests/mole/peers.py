@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -16,7 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
 
-MOLE_FOLDER = Path(__file__).parents[2] / "cluster-dash-mole"
+ROOT = Path(__file__).parents[2]
+MOLE_FOLDER = ROOT / "cluster-dash-mole"
 STORED = (200, b'{"success": true, "msg": "stored result"}')
 
 
@@ -44,8 +47,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         peer: Peer = cast("Any", self.server).peer
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        peer.requests.append(dict(self.headers))
-        peer.posts.append(json.loads(body))
+        peer.requests.append({**self.headers, "path": self.path})
+        peer.posts.append(json.loads(gzip.decompress(body) if "Content-Encoding" in self.headers else body))
         peer.may_answer.wait()
         status, answer = peer.answer
         self.send_response(status)
@@ -77,7 +80,7 @@ class _Server(ThreadingHTTPServer):
 class Peer:
     """A server on a port of its own. Clear `may_answer` and it hangs."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.answer: tuple[int, bytes] = STORED
         self.extra_headers: dict[str, str] = {}
         self.posts: list[dict[str, Any]] = []
@@ -87,8 +90,11 @@ class Peer:
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.connections = []
         self._server.peer = self
+        if tls:
+            # The handshake belongs to a connection's own thread.
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self.port: int = self._server.server_address[1]
-        self.address = f"http://127.0.0.1:{self.port}/"
+        self.address = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
@@ -114,16 +120,21 @@ class MoleProcess:
     """`python smart_startup.py` as a person starts it, with its log in a file."""
 
     def __init__(
-        self, folder: Path, env: dict[str, str], stdout: int = subprocess.DEVNULL, before: tuple[str, ...] = ()
+        self,
+        folder: Path,
+        env: dict[str, str],
+        stdout: int = subprocess.DEVNULL,
+        command: tuple[str, ...] = (sys.executable, "smart_startup.py"),
+        cwd: Path = MOLE_FOLDER,
     ) -> None:
-        self.log_path = folder / "mole.log"
+        self.log_path = folder / f"mole{len(list(folder.glob('mole*.log'))) or ''}.log"
         settings = {f"CLUSTER_DASH_MOLE_{name}": value for name, value in env.items() if name.isupper()}
         loader = {name: settings.pop(f"CLUSTER_DASH_MOLE_{name}") for name in _PLAIN if name in env}
         base = {name: value for name, value in os.environ.items() if not name.startswith("CLUSTER_DASH_MOLE_")}
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [*before, sys.executable, "smart_startup.py"],
-                cwd=MOLE_FOLDER,
+                command,
+                cwd=cwd,
                 env={**base, "XDG_STATE_HOME": str(folder / "state"), **loader, **settings},
                 stdout=stdout,
                 stderr=log,
@@ -153,4 +164,4 @@ class MoleProcess:
             self.process.stdout.close()
 
 
-_PLAIN = ("LD_LIBRARY_PATH", "NVML_STANDIN", "STATE_DIRECTORY")
+_PLAIN = ("LD_LIBRARY_PATH", "NVML_STANDIN", "STATE_DIRECTORY", "XDG_STATE_HOME")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import pty
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from cluster_dash_mole import comms
-from cluster_dash_mole.comms import JsonSenderLogger, StdOutLogger
-from cluster_dash_mole.config import JsonSenderLoggerSettings, StdOutLoggerSettings
-from mole.peers import Peer, free_port, wait_until
-from mole.test_table import post as table_post
+from cluster_dash_mole import backend
+from cluster_dash_mole.comms import JsonSenderLogger, read_retry_after
+from cluster_dash_mole.config import JsonSenderLoggerSettings
+from mole.certificates import Authority
+from mole.peers import STORED, ManualClock, Peer, free_port, wait_until
 
 POST: dict[str, Any] = {"hostname": "h", "mole": {"id": "x"}}
 
@@ -28,9 +27,10 @@ def send_to(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[..., JsonSend
     caplog.set_level(logging.INFO)
     started: list[JsonSenderLogger] = []
 
-    def start(address: str, min_interval_s: float = 5, poll_interval_s: float = 5) -> JsonSenderLogger:
-        settings = JsonSenderLoggerSettings(True, min_interval_s, address, "canary")
-        started.append(JsonSenderLogger(settings, poll_interval_s))
+    def start(address: str, min_interval_s: float = 5, poll_interval_s: float = 5, **more: Any) -> JsonSenderLogger:
+        clock = more.pop("clock", time.monotonic)
+        settings = JsonSenderLoggerSettings(True, min_interval_s, address, "canary", **more)
+        started.append(JsonSenderLogger(settings, poll_interval_s, clock))
         return started[-1]
 
     yield start
@@ -44,7 +44,7 @@ Sending = Callable[..., JsonSenderLogger]
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Back-off that tests can wait for."""
-    monkeypatch.setattr(comms, "LONGEST_BACK_OFF_S", 0.05)
+    monkeypatch.setattr(backend, "LONGEST_BACK_OFF_S", 0.05)
 
 
 def test_a_post_arrives_with_the_auth_code_and_its_number(peer: Peer, send_to: Sending) -> None:
@@ -107,9 +107,12 @@ def test_a_server_that_is_away_gets_the_newest_post_when_it_is_back(
             b'{"success": false, "msg": "wrong auth_code: set [access] passcode"}',
             "answers 401: wrong auth_code: set",
         ),
+        (403, b'{"success": false, "msg": "not from there"}', "answers 403: not from there"),
+        (404, b"", "answers 404, but not as a cluster-dash server does"),
         (500, b"<html>oh</html>", "answers 500, but not as a cluster-dash server does"),
         (200, b"<html>please log in</html>", "answers 200, but not as a cluster-dash server does"),
         (200, b"", "answers 200, but not"),
+        (200, b'{"success": true, "msg": "' + b"x" * 70_000 + b'"}', "answers 200, but not"),
         (200, b'["success"]', "answers 200, but not"),
         (200, b'{"success": false, "msg": "disk full"}', "answers 200: disk full"),
         (503, b'{"msg": "\\u001b[31m' + b"x" * 1000 + b'"}', "answers 503:  [31mxxx"),
@@ -129,10 +132,11 @@ def test_what_the_server_says_is_logged_once_and_the_post_tried_again(
 
 
 @pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
 def test_a_post_that_is_refused_for_good_is_not_repeated(
-    peer: Peer, send_to: Sending, caplog: pytest.LogCaptureFixture
+    peer: Peer, send_to: Sending, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
-    peer.answer = (400, b'{"success": false, "msg": "no hostname"}')
+    peer.answer = (status, b'{"success": false, "msg": "no hostname"}')
     sender = send_to(peer.address)
     sender.send(POST, 0)
     wait_until(lambda: "no hostname" in caplog.text)
@@ -143,18 +147,25 @@ def test_a_post_that_is_refused_for_good_is_not_repeated(
     wait_until(lambda: "posts lost: 1" in caplog.text)
 
 
-def test_a_redirect_is_not_followed(peer: Peer, send_to: Sending, caplog: pytest.LogCaptureFixture) -> None:
-    peer.answer, peer.extra_headers = (301, b""), {"Location": "http://elsewhere/"}
-    send_to(peer.address).send(POST, 0)
-    wait_until(lambda: "redirects to http://elsewhere/: put the final address in address_in" in caplog.text)
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed_so_the_passcode_goes_nowhere_else(
+    peer: Peer, send_to: Sending, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    elsewhere = Peer()
+    try:
+        peer.answer, peer.extra_headers = (status, b""), {"Location": elsewhere.address}
+        send_to(peer.address).send(POST, 0)
+        wait_until(lambda: f"redirects to {elsewhere.address}: put the final address in address_in" in caplog.text)
+        assert elsewhere.requests == []
+    finally:
+        elsewhere.close()
 
 
 def test_a_server_that_never_answers_blocks_nobody(
-    peer: Peer, send_to: Sending, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    peer: Peer, send_to: Sending, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(comms, "TIMEOUT_S", 0.3)
     peer.may_answer.clear()
-    sender = send_to(peer.address)
+    sender = send_to(peer.address, timeout_in_secs=0.3)
     started = time.monotonic()
     for number in range(100):
         sender.send(POST, number)
@@ -162,12 +173,9 @@ def test_a_server_that_never_answers_blocks_nobody(
     wait_until(lambda: "no answer within 0.3 s" in caplog.text)
 
 
-def test_closing_does_not_wait_for_a_server_that_never_answers(
-    peer: Peer, send_to: Sending, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(comms, "TIMEOUT_S", 1.0)
+def test_closing_does_not_wait_for_a_server_that_never_answers(peer: Peer, send_to: Sending) -> None:
     peer.may_answer.clear()
-    sender = send_to(peer.address)
+    sender = send_to(peer.address, timeout_in_secs=1.0)
     sender.send(POST, 0)
     wait_until(lambda: peer.posts)
     started = time.monotonic()
@@ -192,65 +200,230 @@ def test_a_number_that_is_not_json_is_never_sent(
     assert len(peer.posts) == 1
 
 
-class Pipe:
-    """A pipe, or a terminal, that a StdOutLogger writes to."""
+def test_a_proxy_of_the_settings_is_used(peer: Peer, send_to: Sending) -> None:
+    send_to("http://dash.invalid/x", proxy=peer.address).send(POST, 0)
+    wait_until(lambda: peer.posts)
+    assert peer.requests[0]["path"] == "http://dash.invalid/x"
 
-    def __init__(self, ends: tuple[int, int]) -> None:
-        self.read_end, self.write_end = ends
-        self.logger = StdOutLogger(StdOutLoggerSettings(True, 0), 1, self.write_end)
+
+class Dripper:
+    """A server that sends one byte of its answer after the other, each soon enough for a timeout that starts anew."""
+
+    def __init__(self, head: bytes) -> None:
+        self.head = head
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._listening.getsockname()[1]}/"
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        connection, _ = self._listening.accept()
+        with connection:
+            connection.sendall(self.head)
+            while not self._ended.wait(0.05):
+                try:
+                    connection.sendall(b"x")
+                except OSError:
+                    return
 
     def close(self) -> None:
-        self.logger.close()
-        wait_until(lambda: not any(thread.name == "StdOutLogger" for thread in threading.enumerate()))
-        os.close(self.read_end)
-        os.close(self.write_end)
+        self._ended.set()
+        self._thread.join()
+        self._listening.close()
 
 
-@pytest.fixture
-def pipe() -> Iterator[Pipe]:
-    pipe = Pipe(os.pipe())
-    yield pipe
-    pipe.close()
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX-Long: ", b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n"])
+def test_the_timeout_holds_for_an_answer_as_a_whole_however_it_drips(
+    send_to: Sending, caplog: pytest.LogCaptureFixture, head: bytes
+) -> None:
+    dripper = Dripper(head)
+    try:
+        started = time.monotonic()
+        send_to(dripper.address, timeout_in_secs=0.4).send(POST, 0)
+        wait_until(lambda: "no answer within 0.4 s" in caplog.text)
+        assert time.monotonic() - started < 3
+    finally:
+        dripper.close()
 
 
-def test_a_pipe_gets_one_json_object_a_line(pipe: Pipe) -> None:
-    pipe.logger.send(POST, 0)
-    line = os.read(pipe.read_end, 65536)
-    assert line.endswith(b"}\n")
-    assert json.loads(line) == {"hostname": "h", "mole": {"id": "x", "seq": 1, "interval_s": 1}}
+LONG: dict[str, Any] = {**POST, "ballast": "x" * 2000}
 
 
-def test_a_reader_that_does_not_read_blocks_nobody(pipe: Pipe) -> None:
-    started = time.monotonic()
-    for number in range(20):
-        pipe.logger.send({**POST, "ballast": "x" * 100_000}, number)
-    assert time.monotonic() - started < 1
-    os.set_blocking(pipe.read_end, False)
-    # let the writer's thread go
-    until = time.monotonic() + 0.3
-    while time.monotonic() < until:
+def test_a_long_post_is_compressed_only_once_the_server_has_said_that_it_takes_that(
+    peer: Peer, send_to: Sending
+) -> None:
+    sender = send_to(peer.address)
+    for number, (post, packed) in enumerate([(LONG, False), (LONG, False), (LONG, True), (POST, False)]):
+        if number == 1:
+            peer.extra_headers = {"Accept-Encoding": "gzip"}
+        sender.send(post, number)
+        wait_until(lambda count=number + 1: len(peer.posts) == count)
+        wait_until(lambda: not sender._busy)  # pyright: ignore[reportPrivateUsage]
+        assert ("Content-Encoding" in peer.requests[-1]) == packed
+        assert peer.posts[-1].get("ballast") == post.get("ballast")
+
+
+def test_compression_can_be_switched_off(peer: Peer, send_to: Sending) -> None:
+    peer.extra_headers = {"Accept-Encoding": "gzip"}
+    sender = send_to(peer.address, gzip=False)
+    for number in range(2):
+        sender.send(LONG, number)
+        wait_until(lambda count=number + 1: len(peer.posts) == count)
+    assert all("Content-Encoding" not in request for request in peer.requests)
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("status", [400, 415])
+def test_a_server_that_no_longer_takes_compressed_posts_gets_the_same_one_plain(
+    peer: Peer, send_to: Sending, status: int
+) -> None:
+    peer.extra_headers = {"Accept-Encoding": "gzip"}
+    sender = send_to(peer.address)
+    sender.send(LONG, 0)
+    wait_until(lambda: len(peer.posts) == 1)
+    wait_until(lambda: not sender._busy)  # pyright: ignore[reportPrivateUsage]
+    peer.extra_headers, peer.answer = {}, (status, b'{"success": false, "msg": "not JSON"}')
+    sender.send(LONG, 5)
+    wait_until(lambda: len(peer.posts) >= 3)
+    assert ["Content-Encoding" in request for request in peer.requests[:3]] == [False, True, False]
+    assert [post["mole"]["seq"] for post in peer.posts[:3]] == [1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("asked", "interval_s"),
+    [
+        ("60", 60),
+        ("7.5", 10),
+        ("10", 10),
+        ("2", 5),
+        ("-3", 5),
+        ("1e9", 3600),
+        ("true", 5),
+        ('"60"', 5),
+        ("NaN", 5),
+        ("null", 5),
+    ],
+)
+def test_the_server_may_ask_for_fewer_posts_but_not_for_more_nor_for_none(
+    peer: Peer, send_to: Sending, asked: str, interval_s: float
+) -> None:
+    peer.answer = (200, b'{"success": true, "next_post_s": %s}' % asked.encode())
+    sender = send_to(peer.address)
+    sender.send(POST, 100)
+    wait_until(lambda: peer.posts)
+    wait_until(lambda: not sender._busy)  # pyright: ignore[reportPrivateUsage]
+    assert sender.interval_s == interval_s
+    assert not sender.due(104)
+    assert sender.due(100 + interval_s)
+
+
+def test_a_server_that_stops_asking_gets_posts_at_the_moles_own_pace(peer: Peer, send_to: Sending) -> None:
+    sender = send_to(peer.address)
+    for answer, interval_s in ((b'{"success": true, "next_post_s": 60}', 60), (STORED[1], 5)):
+        peer.answer = (200, answer)
+        sender.send(POST, 0)
+        wait_until(lambda wanted=interval_s: sender.interval_s == wanted)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, 0),
+        ("", 0),
+        ("30", 30),
+        (" 30 ", 30),
+        ("999999", 3600),
+        ("-5", 0),
+        ("1.5", 0),
+        ("²", 0),
+        ("Thu, 01 Jan 1970 00:02:00 GMT", 20),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("soon", 0),
+        ("Thu, 99 Jan 1970 00:02:00 GMT", 0),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_and_never_more_than_an_hour(header: str | None, seconds: float) -> None:
+    assert read_retry_after(header, 100.0) == seconds
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_server_that_says_when_to_come_again_is_left_alone_until_then(peer: Peer, send_to: Sending) -> None:
+    peer.answer, peer.extra_headers = (503, b'{"success": false, "msg": "full"}'), {"Retry-After": "1"}
+    send_to(peer.address).send(POST, 0)
+    wait_until(lambda: peer.posts)
+    refused_at = time.monotonic()
+    wait_until(lambda: len(peer.posts) == 2)
+    assert time.monotonic() - refused_at > 0.9
+
+
+def test_a_certificate_of_ones_own_authority_is_taken_and_others_are_not(
+    send_to: Sending, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours, theirs = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs")
+    peer = Peer(tls=ours.server_context("127.0.0.1"))
+    try:
+        for ca_file in ("", str(theirs.file)):
+            caplog.clear()
+            send_to(peer.address, ca_file=ca_file).send(POST, 0)
+            wait_until(lambda: "TLS fails: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed" in caplog.text)
+        assert peer.posts == []
+        send_to(peer.address, ca_file=str(ours.file)).send(POST, 0)
+        wait_until(lambda: peer.posts)
+        assert peer.posts[0]["auth_code"] == "canary"
+    finally:
+        peer.close()
+
+
+def test_a_certificate_for_another_name_or_one_that_ended_is_refused(
+    send_to: Sending, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = Authority(tmp_path)
+    for context in (authority.server_context("127.0.0.2"), authority.server_context("127.0.0.1", days=-1)):
+        caplog.clear()
+        peer = Peer(tls=context)
         try:
-            os.read(pipe.read_end, 1_000_000)
-        except BlockingIOError:
-            time.sleep(0.01)
+            send_to(peer.address, ca_file=str(authority.file)).send(POST, 0)
+            wait_until(lambda: "TLS fails: [SSL: CERTIFICATE_VERIFY_FAILED]" in caplog.text)
+            assert peer.posts == []
+        finally:
+            peer.close()
 
 
-def test_a_reader_that_goes_away_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    read_end, write_end = os.pipe()
-    pipe = Pipe((os.open(tmp_path, os.O_RDONLY), write_end))
-    os.close(read_end)
-    for number in range(3):
-        pipe.logger.send(POST, number)
-        wait_until(lambda: pipe.logger._waiting is None)  # pyright: ignore[reportPrivateUsage]
-    wait_until(lambda: "stdout can't be written" in caplog.text)
-    pipe.close()
-    assert caplog.text.count("stdout can't be written") == 1
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1:DeprecationWarning")
+def test_tls_before_version_1_2_is_refused(send_to: Sending, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    authority = Authority(tmp_path)
+    context = authority.server_context("127.0.0.1")
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    peer = Peer(tls=context)
+    try:
+        send_to(peer.address, ca_file=str(authority.file)).send(POST, 0)
+        wait_until(lambda: "TLS fails: " in caplog.text)
+        assert peer.posts == []
+    finally:
+        peer.close()
 
 
-def test_a_terminal_gets_a_table() -> None:
-    pipe = Pipe(pty.openpty())
-    pipe.logger.send({**table_post(name="\x1b[31mred"), "mole": {}}, 0)
-    text = os.read(pipe.read_end, 65536)
-    assert b"molgpu02" in text
-    assert b"\x1b" not in text
-    pipe.close()
+def test_whoever_switches_the_check_off_is_told_so_at_the_start_and_each_hour(
+    send_to: Sending, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = ManualClock()
+    peer = Peer(tls=Authority(tmp_path).server_context("127.0.0.1"))
+    try:
+        sender = send_to(peer.address, insecure=True, clock=clock)
+        assert caplog.text.count("insecure = true: whoever answers there gets the auth_code") == 1
+        for number, (passed_s, lines) in enumerate([(0, 1), (3599, 1), (3601, 2)]):
+            clock.now = 1000 + passed_s
+            sender.send(POST, number)
+            wait_until(lambda count=number + 1: len(peer.posts) == count)
+            assert caplog.text.count("insecure = true") == lines
+    finally:
+        peer.close()
+
+
+def test_a_checked_connection_says_nothing_of_it(
+    peer: Peer, send_to: Sending, caplog: pytest.LogCaptureFixture
+) -> None:
+    send_to(peer.address).send(POST, 0)
+    wait_until(lambda: peer.posts)
+    assert "insecure" not in caplog.text

@@ -1,0 +1,95 @@
+"""Takes a number of seconds, gives requests a limit for a whole exchange, which its own timeout isn't.
+
+That one counts anew with every byte, so a server that sends a byte now and then would hold a sender for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+from requests.adapters import HTTPAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from urllib3.connection import HTTPConnection as _Connection
+else:
+    _Connection = object  # in use each is mixed into urllib3's plain connection or its TLS one
+
+
+class Deadline:
+    """Cuts the connections that are noted while it runs."""
+
+    def __init__(self) -> None:
+        self.has_passed = False
+        self._connection: socket.socket | None = None
+
+    @contextlib.contextmanager
+    def running(self, seconds: float) -> Generator[None]:
+        """Within this block the connection lives so many seconds at most."""
+        self.has_passed = False
+        timer = threading.Timer(seconds, self._cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def note(self, connection: socket.socket) -> None:
+        """From now on it is `connection` that gets cut."""
+        self._connection = connection
+        if self.has_passed:
+            self._cut()
+
+    def _cut(self) -> None:
+        self.has_passed = True
+        if self._connection is not None:
+            with contextlib.suppress(OSError):
+                # The plain socket's: that of a TLS one would wait for the reader that it shall wake.
+                socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
+
+
+class DeadlineAdapter(HTTPAdapter):
+    """requests' own way to a server, with each connection noted."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Called once, by the base class."""
+        super().init_poolmanager(*args, **kwargs)
+        note_connections(self.poolmanager, self._deadline)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        """Called for each request through a proxy."""
+        manager: Any = super().proxy_manager_for(*args, **kwargs)
+        note_connections(manager, self._deadline)
+        return manager
+
+
+def note_connections(manager: Any, deadline: Deadline) -> None:
+    """Let each connection of a urllib3 manager tell the deadline its socket, first plain, then within TLS."""
+    for scheme, pool in manager.pool_classes_by_scheme.items():
+        if not hasattr(pool.ConnectionCls, "deadline"):
+            noting = type(pool.ConnectionCls.__name__, (_Noting, pool.ConnectionCls), {"deadline": deadline})
+            noting_pool = type(pool.__name__, (pool,), {"ConnectionCls": noting})
+            manager.pool_classes_by_scheme = {**manager.pool_classes_by_scheme, scheme: noting_pool}
+
+
+class _Noting(_Connection):
+    deadline: Deadline
+
+    def _new_conn(self) -> socket.socket:
+        connection = super()._new_conn()
+        self.deadline.note(connection)
+        return connection
+
+    def connect(self) -> None:
+        super().connect()
+        if self.sock is not None:
+            self.deadline.note(self.sock)

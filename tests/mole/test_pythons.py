@@ -1,0 +1,103 @@
+"""The mole under each CPython that it is meant for: installed from its locks, started, read, ended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from nvml_standin import Gpu, NvmlStandin
+
+from mole.peers import MOLE_FOLDER, ROOT, MoleProcess, Peer, wait_until
+
+VERSIONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
+CACHE = ROOT / "tests" / ".cache" / "pythons"
+BUILT_WITH = (MOLE_FOLDER / "requirements.txt", MOLE_FOLDER / "pyproject.toml")
+
+
+def find_python(version: str) -> str | None:
+    """One of pyenv's, else one on the PATH that really is of that version: pyenv's shims are there for any."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
+    candidates = [str(path / "bin" / "python") for path in sorted(pyenv.glob(f"{version}.*"), reverse=True)]
+    for candidate in [*candidates, shutil.which(f"python{version}")]:
+        if candidate and of_version(candidate) == version:
+            return candidate
+    return None
+
+
+def of_version(python: str) -> str:
+    script = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
+    try:
+        done = subprocess.run([python, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
+def venv_python(python: str, version: str) -> Path:
+    """Of an environment with what the mole needs, made once for each state of its lock."""
+    key = hashlib.sha256(b"".join(path.read_bytes() for path in BUILT_WITH) + python.encode()).hexdigest()[:12]
+    folder = CACHE / f"{version}-{key}"
+    if not (folder / "complete").is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([python, "-m", "venv", str(folder)], check=True, timeout=60)
+        install = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        subprocess.run([*install, "--require-hashes", "-r", str(BUILT_WITH[0])], check=True, timeout=240)
+        (folder / "complete").touch()
+    return folder / "bin" / "python"
+
+
+@pytest.fixture(params=VERSIONS)
+def python(request: pytest.FixtureRequest) -> str:
+    version = str(request.param)
+    found = find_python(version)
+    if found is None:
+        pytest.skip(f"no CPython {version} on this machine")
+    return str(venv_python(found, version))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_mole_starts_reads_posts_and_ends(
+    python: str, peer: Peer, standin: NvmlStandin, start_mole: Callable[..., MoleProcess], tmp_path: Path
+) -> None:
+    standin.set(Gpu(processes=[("compute", os.getpid(), 2**30)]))
+    settings = {
+        "POLL_SETTINGS_POLL_INTERVAL_IN_SECS": "0.2",
+        "JSON_SENDER_LOGGER_MIN_INTERVAL_IN_SECS": "0",
+        "JSON_SENDER_LOGGER_ADDRESS_IN": peer.address,
+        "STDOUT_LOGGER_USE": "true",
+        "STDOUT_LOGGER_MIN_INTERVAL_IN_SECS": "0",
+    }
+    # -W error: what one Python only warns of is gone in the next.
+    mole = start_mole(subprocess.PIPE, python, "-W", "error", "smart_startup.py", **settings)
+    wait_until(lambda: len(peer.posts) >= 3 and peer.posts[-1]["gpu"], 30)
+    assert mole.process.stdout
+    line = json.loads(mole.process.stdout.readline())
+    assert line["mole"]["seq"] == 1
+    (gpu,) = peer.posts[-1]["gpu"].values()
+    assert [process["mem"] for processes in gpu["users"].values() for process in processes.values()] == [1024]
+    assert peer.posts[-1]["mole"]["errors"] == {}
+    assert peer.posts[-1]["cpu"]["num_cpus"] == os.cpu_count()
+    mole.end()
+    assert mole.process.returncode == 0
+    assert "Traceback" not in mole.log
+    assert "Warning" not in mole.log
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_check_says_that_all_is_well(python: str, peer: Peer, standin: NvmlStandin, tmp_path: Path) -> None:
+    standin.set(Gpu())
+    address = {"CLUSTER_DASH_MOLE_JSON_SENDER_LOGGER_ADDRESS_IN": peer.address}
+    environ = {**os.environ, **address, "XDG_STATE_HOME": str(tmp_path), "PYTHONPATH": str(MOLE_FOLDER)}
+    words = [python, "-W", "error", "-m", "cluster_dash_mole", "check"]
+    done = subprocess.run(words, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert len(peer.posts) == 1
