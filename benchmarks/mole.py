@@ -18,17 +18,17 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from nvml_standin import GIB, Gpu, NvmlStandin, compile_standin
+from nvml_standin import GIB, Gpu, NvmlStandin, compile_standin  # noqa: E402
 
 INTERVAL_S = 5
 SETTLE_S = 15
@@ -54,7 +54,7 @@ class Cost(NamedTuple):
 
 
 class _Sink(BaseHTTPRequestHandler):
-    received: dict[str, list[int]] = {}
+    received: ClassVar[dict[str, list[int]]] = {}
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -99,7 +99,7 @@ def measure(programs: dict[str, subprocess.Popen[bytes]], seconds: float) -> dic
 
 
 @contextlib.contextmanager
-def ended(programs: dict[str, subprocess.Popen[bytes]]) -> Iterator[None]:
+def ended(programs: dict[str, subprocess.Popen[bytes]]) -> Generator[None]:
     try:
         yield
     finally:
@@ -109,7 +109,7 @@ def ended(programs: dict[str, subprocess.Popen[bytes]]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def sleepers() -> Iterator[list[int]]:
+def sleepers() -> Generator[list[int]]:
     """Pids for the GPUs' processes."""
     command = [sys.executable, "-c", "import time; time.sleep(3600)"]
     programs = {str(number): subprocess.Popen(command) for number in range(GPUS * PROCESSES_EACH)}
@@ -118,7 +118,7 @@ def sleepers() -> Iterator[list[int]]:
 
 
 @contextlib.contextmanager
-def sink() -> Iterator[str]:
+def sink() -> Generator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Sink)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -145,8 +145,8 @@ def start_exporter() -> tuple[subprocess.Popen[bytes], str] | None:
         return None
     with socket.create_server(("127.0.0.1", 0)) as probe:
         address = f"127.0.0.1:{probe.getsockname()[1]}"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen([program, f"--web.listen-address={address}"], **quiet), f"http://{address}/metrics"
+    command = [program, f"--web.listen-address={address}"]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL), f"http://{address}/metrics"
 
 
 def scrape(url: str, stop: threading.Event) -> None:
@@ -182,10 +182,8 @@ def show(costs: dict[str, Cost], seconds: float) -> None:
         print(f"{name:<28} {cost.cpu_s_per_min:>10.3f} {ratio:>9.1f}x {cost.pss_mb:>10.1f} {cost.processes:>10}")
     if "prometheus-node-exporter" not in costs:
         print("prometheus-node-exporter is not installed (Debian: apt-get install prometheus-node-exporter)")
-    sizes = _Sink.received
-    print(
-        f"bytes of a post: {json.dumps({path[1:]: size[-1] for path, size in sizes.items()})}; goal of the mole: 2x, 45 MB"
-    )
+    sizes = json.dumps({path[1:]: size[-1] for path, size in _Sink.received.items()})
+    print(f"bytes of a post: {sizes}; goal of the mole: 2x, 45 MB")
 
 
 if __name__ == "__main__":
