@@ -231,7 +231,9 @@ TEXT(nvmlDeviceGetVbiosVersion, "vbios")
 
 int nvmlDeviceGetPciInfo_v3(void *device, PciInfo *info) {
     BEFORE(index_of(device));
-    return text(&scenario.facts[index_of(device)], "pci", info->bus_id, sizeof info->bus_id);
+    int error = text(&scenario.facts[index_of(device)], "pci", info->bus_id, sizeof info->bus_id);
+    if (!error) sscanf(info->bus_id, "%x:%x:%x", &info->domain, &info->bus, &info->device);
+    return error;
 }
 
 /* As the real one: version 1 counts what is reserved within `used`, version 2 beside it. */
