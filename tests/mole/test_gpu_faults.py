@@ -312,6 +312,7 @@ def test_a_pending_reboot_is_told_while_all_is_still_well(standin: NvmlStandin, 
     assert host.errors["driver"].startswith("reboot pending")
 
 
+@pytest.mark.slow
 def test_an_answer_of_any_size_arrives_whole(standin: NvmlStandin, host: Host) -> None:
     crowd: list[tuple[str, int, int | None]] = [("compute", 2**22 + nth, 2**30) for nth in range(3000)]
     standin.set(*[Gpu(processes=crowd) for _ in range(64)])

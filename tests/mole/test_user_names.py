@@ -25,6 +25,8 @@ class Directory:
         assert self.answers.wait(10)
         if uid == 404:
             raise KeyError(uid)
+        if uid == 500:
+            raise RuntimeError("the directory is broken")
         return f"user{len(self.asked)}"
 
 
@@ -54,6 +56,11 @@ def test_a_uid_without_a_name_is_asked_again_after_a_minute(directory: Directory
     clock.now += 61
     names.name_of(404)
     assert directory.asked == [404, 404]
+
+
+def test_a_lookup_that_fails_costs_its_own_name_only(directory: Directory) -> None:
+    names = UserNames(ManualClock(), directory.look_up, patience_s=10)
+    assert [names.name_of(500), names.name_of(5)] == ["500", "user2"]
 
 
 def test_a_directory_that_hangs_delays_nothing_and_the_name_comes_later(directory: Directory) -> None:
