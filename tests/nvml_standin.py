@@ -14,30 +14,59 @@ MIB = 2**20
 
 @dataclass
 class Gpu:
-    """A GPU of the stand-in. None = it doesn't support that value. `processes` are (kind, pid, bytes or None)."""
+    """A GPU of the stand-in, an H100 by default. None = it doesn't support that value.
+
+    The numbers are as NVML gives them (milliwatts, millijoules); what a row of them means stands in nvml_standin.c at
+    the function that asks for it. `processes` are (kind, pid, bytes or None).
+    """
 
     name: str | bytes = "NVIDIA H100 80GB HBM3"
     uuid: str | None = None
+    pci: str | None = "by index"
+    vbios: str | None = "96.00.89.00.01"
     total: int | None = 80 * GIB
     used: int = 8 * GIB
     reserved: int = 512 * MIB
-    util: int | None = 98
-    memory_util: int | None = 40
+    util: int | str | None = 98
+    memory_util: int | str | None = 40
     temperature: int | None = 61
     power: int | None = 412_000
+    power_limit: int | None = 700_000
+    energy: int | None = 5_000_123_456
+    clocks: str | None = "1980 2619"
+    throttle: int | None = 4
+    ecc: str | None = "0 0 2 0"
+    remapped: str | None = "1 0 0 0"
+    pcie_gen: int | None = 5
+    pcie_width: int | None = 16
+    pcie_max_gen: int | None = 5
+    pcie_max_width: int | None = 16
+    nvlink: str | None = "18 18"
+    field_45: int | None = 3
+    field_52: int | None = 0
+    field_59: int | None = 0
+    fan: int | None = None
+    encoder: int | None = 0
+    decoder: int | None = 0
+    persistence: int | None = 1
+    event_types: int | None = 0x3F1F
+    mig_mode: int | None = 0
     processes: list[tuple[str, int, int | None]] = field(default_factory=list)
+    mig: list[Gpu] = field(default_factory=list)
 
     def lines(self, index: int) -> list[bytes]:
-        """The scenario's lines; a GPU without a UUID gets one by its index."""
-        name = self.name if isinstance(self.name, bytes) else self.name.encode()
-        facts = {"total": self.total, "used": self.used, "reserved": self.reserved, "util": self.util}
-        facts |= {"memory_util": self.memory_util, "temperature": self.temperature, "power": self.power}
+        """The scenario's lines; a GPU gets UUID and place on the PCI bus by its index where it has none of its own."""
+        facts = {key: value for key, value in vars(self).items() if key not in ("name", "processes", "mig")}
+        facts["uuid"] = self.uuid or gpu_uuid(index)
+        facts["pci"] = f"00000000:{index:02X}:00.0" if self.pci == "by index" else self.pci
         lines = [f"gpu {index} {key} {value}" for key, value in facts.items() if value is not None]
-        lines.append(f"gpu {index} uuid {self.uuid or gpu_uuid(index)}")
         lines += [
             f"gpu {index} {kind} {pid} {'-' if memory is None else memory}" for kind, pid, memory in self.processes
         ]
-        return [b"gpu %d name %s" % (index, name), *(line.encode() for line in lines)]
+        name = self.name if isinstance(self.name, bytes) else self.name.encode()
+        own = [b"gpu %d name %s" % (index, name), *(line.encode() for line in lines)]
+        instances = [instance.lines(64 + 8 * index + place) for place, instance in enumerate(self.mig)]
+        return [line for part in (own, *instances) for line in part]
 
 
 def gpu_uuid(index: int) -> str:
@@ -60,12 +89,18 @@ class NvmlStandin:
 
     def set(self, *gpus: Gpu, faults: tuple[str, ...] = ()) -> None:
         """Put a new scenario in place of the old one, as a whole; faults are lines as nvml_standin.c explains them."""
-        lines = [line.encode() for line in faults]
+        lines = [b"driver 550.54.15", b"cuda 12040", *(line.encode() for line in faults)]
         for index, gpu in enumerate(gpus):
             lines += gpu.lines(index)
         new = self.scenario.with_suffix(".new")
         new.write_bytes(b"\n".join(lines) + b"\n")
         new.replace(self.scenario)
+
+    def calls(self, function: str, index: int) -> int:
+        """How often the function was called for the GPU while the scenario had the line "trace"."""
+        path = Path(f"{self.scenario}.calls")
+        lines = path.read_text().split("\n") if path.exists() else []
+        return lines.count(f"{function} {index}")
 
     @property
     def was_shut_down(self) -> bool:

@@ -6,22 +6,32 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cluster_dash_mole.driver import DriverCheck
+from cluster_dash_mole.gpu_roster import GpuRoster
 from cluster_dash_mole.nvml_process import NO_LIBRARY
-from cluster_dash_mole.pci import PCI_DEVICES, count_nvidia_gpus
-from cluster_dash_mole.processes import UserNames, read_process
+from cluster_dash_mole.nvml_values import list_numbers
+from cluster_dash_mole.pci import PCI_DEVICES, count_nvidia_gpus, read_gpus_for_nvml
+from cluster_dash_mole.processes import ProcessTable
 from cluster_dash_mole.reading import Metric, Reading, Sample
+from cluster_dash_mole.user_names import UserNames
+from cluster_dash_mole.xids import describe
 
 if TYPE_CHECKING:
     from cluster_dash_mole.nvml_process import NvmlReader, Report
+    from cluster_dash_mole.processes import Process
     from cluster_dash_mole.reading import Json
 
-TEMPERATURE = Metric("sys.gpu.temperature_c", "°C", "temperature of the GPU's core")
-POWER = Metric("sys.gpu.power_w", "W", "power of the board; from Ampere on an average over 1 s")
-MEMORY_RESERVED = Metric("sys.gpu.mem_reserved_bytes", "B", "GPU memory that driver and firmware keep for themselves")
+METRICS = {
+    number.name: Metric(number.name, number.unit, number.help)
+    for number in list_numbers()
+    if number.name.startswith("sys.")
+}
 
 UNKNOWN_USER = "unknown"
 _MIB = 2**20
 _LONGEST_BUDGET_S = 10.0
+_MOST_ENTRIES = 64  # that servers take
+_TEXTS = ("pci_bus_id", "vbios_version", "driver_version", "cuda_version")
 
 
 class GpuCollector:
@@ -36,12 +46,17 @@ class GpuCollector:
         names: UserNames | None = None,
         proc: Path = Path("/proc"),
         pci: Path = PCI_DEVICES,
+        *,
+        commands: bool = True,
+        driver: DriverCheck | None = None,
     ) -> None:
         self.reader = reader
         self._budget_s = min(_LONGEST_BUDGET_S, interval_s / 5)
-        self._proc = proc
         self._pci = pci
         self._names = names or UserNames()
+        self._processes = ProcessTable(proc, commands)
+        self._driver = driver or DriverCheck()
+        self._roster = GpuRoster()
 
     def prime(self) -> None:
         """Start the NVML process, so that it is ready for the first reading."""
@@ -50,17 +65,28 @@ class GpuCollector:
     def collect(self) -> Reading:
         """`gpu`: an entry for each GPU, or the one that says why none is read; empty on a host without a GPU."""
         report = self.reader.read(self._budget_s)
+        reading = Reading(events=[parse_event(event) for event in self.reader.take_events()])
         if report.error == NO_LIBRARY and count_nvidia_gpus(self._pci) == 0:
-            return Reading(sections={"gpu": {}})
-        reading = Reading(errors={} if report.error is None else {"nvml": report.error})
+            reading.sections["gpu"] = {}
+            return reading
+        told = {"nvml": report.error, "driver": self._driver.read()}
+        reading.errors = {source: text for source, text in told.items() if text is not None}
         if report.state in ("hung", "error"):
             reading.sections["gpu"] = {"gpu_error": error_entry(report)}
             return reading
-        gpus = report.gpus or []
-        reading.sections["gpu"] = {gpu_id(gpu): self._entry(gpu) for gpu in gpus}
+        if report.gpus is None:
+            reading.sections["gpu"] = {}
+            return reading
+        gpus = self._roster.complete(report.gpus, read_gpus_for_nvml(self._pci))
+        reading.events += self._roster.take_events()
+        reading.sections["gpu"] = self._entries(gpus)
         if report.state == "ok":
             reading.samples = [sample for gpu in gpus for sample in parse_samples(gpu)]
         return reading
+
+    def _entries(self, gpus: list[dict[str, Any]]) -> dict[str, dict[str, Json]]:
+        self._processes.forget_all_but(pid for gpu in gpus for pid, _ in gpu.get("processes") or ())
+        return {gpu_id(gpu): self._entry(gpu) for gpu in gpus[:_MOST_ENTRIES]}
 
     def _entry(self, gpu: dict[str, Any]) -> dict[str, Json]:
         processes = gpu.get("processes")
@@ -70,12 +96,9 @@ class GpuCollector:
         """Per user per pid. A process that /proc doesn't show is "unknown"'s: its memory is in use all the same."""
         users: dict[str, dict[str, Json]] = {}
         for pid, memory in processes:
-            process = read_process(pid, self._proc)
-            entry: dict[str, Json] = {"mem": _mib(memory), "time": None, "name": None}
-            if process:
-                entry = {**entry, "time": process.system_s, "name": process.name, "uid": process.uid}
-            user = self._names.name_of(process.uid) if process else UNKNOWN_USER
-            users.setdefault(user, {})[str(pid)] = entry
+            process = self._processes.read(pid)
+            user = self._names.name_of(process.about.uid) if process else UNKNOWN_USER
+            users.setdefault(user, {})[str(pid)] = parse_process(memory, process)
         return users
 
     def close(self) -> None:
@@ -86,33 +109,64 @@ class GpuCollector:
 def gpu_id(gpu: dict[str, Any]) -> str:
     """`0_NVIDIA-GeForce-RTX-3090_66667c`. The index alone makes it unique where the UUID can't be read."""
     name = re.sub(r"\s+", "-", gpu["name"] or "GPU")[:200]
-    return f"{gpu['index']}_{name}_{gpu['uuid'][4:10] if gpu['uuid'] else 'unknown'}"
+    return f"{gpu['id_index']}_{name}_{gpu['uuid'][4:10] if gpu['uuid'] else 'unknown'}"
 
 
 def parse_gpu(gpu: dict[str, Any]) -> dict[str, Json]:
-    """The seed's fields, memory in MiB; what can't be read is None. `error` only where there is one."""
+    """The seed's fields, memory in MiB; what can't be read is None. What the seed didn't have is there if known."""
+    numbers = gpu.get("numbers", {})
     entry: dict[str, Json] = {
         "name": (gpu["name"] or "unknown")[:256],
         "uuid": gpu["uuid"],
         "index": gpu["index"],
-        "total_mem": _mib(gpu.get("total")),
-        "used_mem": _mib(gpu.get("used")),
-        "gpu_util": gpu.get("gpu_util"),
-        "memory_util": gpu.get("memory_util"),
+        "total_mem": _mib(numbers.get("total")),
+        "used_mem": _mib(numbers.get("used")),
+        "gpu_util": numbers.get("gpu_util"),
+        "memory_util": numbers.get("memory_util"),
         "state": gpu["state"],
     }
-    return entry if gpu["error"] is None else {**entry, "error": gpu["error"][:1024]}
+    more: dict[str, Json] = {text: gpu.get(text) for text in _TEXTS}
+    more["throttle_reasons"] = numbers.get("throttle_reasons")
+    more["mig"] = [parse_instance(instance) for instance in gpu["mig"]] if gpu.get("mig") is not None else None
+    more["since"] = gpu.get("since")
+    more["error"] = gpu["error"][:1024] if gpu["error"] is not None else None
+    return {**entry, **{key: value for key, value in more.items() if value is not None}}
+
+
+def parse_instance(instance: dict[str, Any]) -> dict[str, Json]:
+    """A MIG instance; its processes stand among the GPU's."""
+    return {
+        "name": (instance["name"] or "unknown")[:256],
+        "uuid": instance["uuid"],
+        "total_mem": _mib(instance["total"]),
+        "used_mem": _mib(instance["used"]),
+        "pids": instance["pids"],
+    }
+
+
+def parse_process(memory: int | None, process: Process | None) -> dict[str, Json]:
+    """The seed's fields; then what /proc tells, where it does."""
+    entry: dict[str, Json] = {"mem": _mib(memory), "time": None, "name": None}
+    if process is None:
+        return entry
+    entry = {**entry, "time": process.system_s, "name": process.name}
+    return {**entry, **{key: value for key, value in process.about._asdict().items() if value is not None}}
 
 
 def parse_samples(gpu: dict[str, Any]) -> list[Sample]:
     """The numbers beyond the seed's fields, with the GPU's index as device."""
-    power = gpu.get("power_mw")
-    values = {
-        TEMPERATURE: gpu.get("temperature"),
-        POWER: None if power is None else power / 1000,
-        MEMORY_RESERVED: gpu.get("reserved"),
-    }
-    return [Sample(metric, value, gpu["index"]) for metric, value in values.items()]
+    numbers = gpu.get("numbers", {})
+    return [Sample(METRICS[name], value, gpu["index"]) for name, value in numbers.items() if name in METRICS]
+
+
+def parse_event(event: dict[str, Any]) -> dict[str, Json]:
+    """The post's form of what the NVML process noticed."""
+    data: dict[str, Json] = {"code": event["code"]}
+    if event["count"] > 1:
+        data["count"] = event["count"]
+    text = describe(event["kind"], event["code"])
+    parsed: dict[str, Json] = {"time": event["time"], "kind": event["kind"], "text": text, "data": data}
+    return parsed if event["index"] is None else {**parsed, "device": event["index"]}
 
 
 def error_entry(report: Report) -> dict[str, Json]:
@@ -128,6 +182,7 @@ def error_entry(report: Report) -> dict[str, Json]:
         "memory_util": 0,
         "state": report.state,
         "error": (report.error or "")[:1024],
+        "since": report.since,
     }
 
 

@@ -106,11 +106,15 @@ class MainRunner:
         post: dict[str, Any] = {"hostname": read_hostname(), "timestamp": self._wall(), "cpu": {}, "gpu": {}}
         samples: list[Sample] = []
         errors: dict[str, str] = {}
+        events: list[dict[str, Any]] = []
         for collector in self._collectors:
             reading = self._collect(collector)
             post.update(reading.sections)
             samples += reading.samples
             errors.update(reading.errors)
+            events += reading.events
+        if events:
+            post["events"] = events
         return {**post, "mole": self._describe_mole(errors), "metrics": assemble_metrics(samples)}
 
     def _collect(self, collector: Collector) -> Reading:

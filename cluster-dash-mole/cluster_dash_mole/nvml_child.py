@@ -1,12 +1,13 @@
 """Takes a line on stdin, gives a line of JSON on stdout: what NVML says of every GPU. A process of its own.
 
 A hung driver makes its callers unkillable and a bad handle can crash the interpreter, so NVML lives here, where the
-mole can lose it. Few imports: this process exists on every GPU host and its memory counts. It is started by path with
-the folder of `pynvml` as its argument. It keeps NVML open between the questions, because opening takes up to seconds
-and wakes a sleeping driver, and ends when stdin ends, so it never outlives its mole.
+mole can lose it. Few imports: this process exists on every GPU host and its memory counts. It keeps NVML open between
+the questions, because opening takes up to seconds and wakes a sleeping driver, and samples meanwhile what one look
+would miss. It ends when stdin ends, so it never outlives its mole.
 
-An answer is {"gpus": [...]}, or {"error": {"code": NVML's number or null, "text": ...}} and then this process ends: the
-next one loads the library afresh, as it may be another by then. Memory in bytes, null where it can't be read.
+A question is "all" (read also what rarely changes) or an empty line. An answer is {"gpus": [...], "events": [...],
+"failed": whether no GPU answers}, or {"error": {"code": NVML's number or null, "text": ...}} and then this process
+ends: the next one loads the library afresh, as it may be another by then.
 """
 
 from __future__ import annotations
@@ -14,167 +15,144 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import select
 import signal
 import sys
+import time
+
+from cluster_dash_mole.nvml_events import Events
+from cluster_dash_mole.nvml_gpu import Gpu
 
 TYPE_CHECKING = False  # `typing` itself would cost this process memory
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
     from typing import Any
 
-# Same numbers in every NVML. These three say "this GPU, driver or user doesn't have that": absent, no fault.
-_ABSENT = (3, 4, 6, 13)  # not supported, no permission, not found, function not found
-_LOST = 15
-_FUNCTION_NOT_FOUND = 13
-_BLANK = 10**18  # at and above lie the numbers that NVIDIA's tools write for "no value"
-
-
-class Gpu:
-    """One round's readings of one GPU: `entry` is what is sent. A failing call costs its own value only."""
-
-    def __init__(self, nvml: Any, index: int) -> None:
-        self.nvml = nvml
-        self.entry: dict[str, Any] = {"index": index, "uuid": None, "name": None, "state": "ok", "error": None}
-
-    def read(self, function: str, *args: Any) -> Any:
-        """The call's result, or None; an error that isn't plain absence is kept as the GPU's state."""
-        return self.read_first((function, *args))
-
-    def read_first(self, *calls: tuple[Any, ...]) -> Any:
-        """The result of the first of the calls that the library has: older drivers lack the newer functions."""
-        for function, *args in calls:
-            try:
-                return getattr(self.nvml, function)(*args)
-            except self.nvml.NVMLError as error:
-                if error.value != _FUNCTION_NOT_FOUND:
-                    self.note(function, error)
-                    return None
-        return None
-
-    def read_text(self, function: str, handle: Any) -> str | None:
-        """The binding decodes strictly and fails on a damaged text, so its undecorated function is called."""
-        decorated = getattr(self.nvml, function)
-        try:
-            return getattr(decorated, "__wrapped__", decorated)(handle).decode("utf-8", "backslashreplace")
-        except self.nvml.NVMLError as error:
-            self.note(function, error)
-        return None
-
-    def note(self, function: str, error: Any) -> None:
-        """Remember the first error, but let "lost" win: it explains the others."""
-        if error.value in _ABSENT or self.entry["state"] == "lost":
-            return
-        lost = error.value == _LOST
-        if lost or self.entry["error"] is None:
-            self.entry["state"] = "lost" if lost else "error"
-            self.entry["error"] = str(error) if lost else f"{function}: {error}"
-
-
-def read_gpu(nvml: Any, index: int) -> dict[str, Any]:
-    """The entry of GPU number `index`."""
-    gpu = Gpu(nvml, index)
-    handle = gpu.read("nvmlDeviceGetHandleByIndex", index)
-    if handle is not None:  # a call without a handle crashes inside the library
-        gpu.entry["uuid"] = gpu.read_text("nvmlDeviceGetUUID", handle)
-        gpu.entry["name"] = gpu.read_text("nvmlDeviceGetName", handle)
-        gpu.entry.update(read_values(gpu, handle))
-        gpu.entry["processes"] = read_processes(gpu, handle)
-    return gpu.entry
-
-
-def read_values(gpu: Gpu, handle: Any) -> dict[str, int | None]:
-    """Bytes, percent, degrees, milliwatts; None where the GPU doesn't tell."""
-    nvml = gpu.nvml
-    # Version 2 counts what the driver keeps for itself apart; the older call has it within `used`.
-    memory = gpu.read_first(
-        ("nvmlDeviceGetMemoryInfo", handle, nvml.nvmlMemory_v2), ("nvmlDeviceGetMemoryInfo", handle)
-    )
-    utilisation = gpu.read("nvmlDeviceGetUtilizationRates", handle)
-    return {
-        "total": number(memory, "total"),
-        "used": number(memory, "used"),
-        "reserved": number(memory, "reserved"),
-        "gpu_util": number(utilisation, "gpu"),
-        "memory_util": number(utilisation, "memory"),
-        "temperature": gpu.read("nvmlDeviceGetTemperature", handle, nvml.NVML_TEMPERATURE_GPU),
-        "power_mw": gpu.read("nvmlDeviceGetPowerUsage", handle),
-    }
-
-
-def number(structure: Any, field: str) -> int | None:
-    """The field as a plain int; None when the call failed, lacks the field or gave a blank."""
-    value = getattr(structure, field, None)
-    return value if value is not None and value < _BLANK else None
-
-
-def read_processes(gpu: Gpu, handle: Any) -> list[tuple[int, int | None]] | None:
-    """(pid, bytes or None), each pid once: a process can stand in two of NVML's lists. None = no list at all."""
-    found: dict[int, int | None] = {}
-    lists = 0
-    for kind in ("Compute", "Graphics", "MPSCompute"):
-        function = f"nvmlDeviceGet{kind}RunningProcesses_v"
-        processes: Any = gpu.read_first((function + "3", handle), (function + "2", handle))
-        lists += processes is not None
-        for process in processes if processes is not None else ():
-            known = (found.get(process.pid), number(process, "usedGpuMemory"))
-            found[process.pid] = max((memory for memory in known if memory is not None), default=None)
-    return sorted(found.items()) if lists else None
+_REST = 9  # times what a sample took: sampling has at most a tenth of the time, however slow the driver
 
 
 class Reader:
-    """NVML, opened once. `known` holds the last entry with a UUID by index."""
+    """NVML, opened once, and its GPUs by index."""
 
     def __init__(self) -> None:
-        self.nvml: Any = importlib.import_module("pynvml")
-        if not hasattr(self.nvml, "_nvmlGetFunctionPointer"):
+        self._nvml: Any = importlib.import_module("pynvml")
+        if not hasattr(self._nvml, "_nvmlGetFunctionPointer"):
             raise ImportError("another package shadows the module pynvml: install nvidia-ml-py, remove pynvml")
-        self.nvml.nvmlInit()
-        self.known: dict[int, dict[str, Any]] = {}
+        self._nvml.nvmlInit()
+        self._gpus: dict[int, Gpu] = {}
+        self._events = Events(self._nvml)
+        self._texts = {"driver_version": self._read_driver_version(), "cuda_version": self._read_cuda_version()}
 
-    def read(self) -> dict[str, Any]:
-        """All GPUs. A lost one keeps the name and UUID that it had, unless that UUID answers at another index."""
-        gpus = [read_gpu(self.nvml, index) for index in range(self.nvml.nvmlDeviceGetCount())]
-        seen = {gpu["uuid"] for gpu in gpus}
-        for gpu in gpus:
-            known = self.known.get(gpu["index"])
-            if known and gpu["uuid"] is None and known["uuid"] not in seen:
-                gpu.update(uuid=known["uuid"], name=known["name"])
-        self.known.update({gpu["index"]: gpu for gpu in gpus if gpu["uuid"] is not None})
-        return {"gpus": gpus}
+    def read(self, thorough: bool, has_fresh_sample: bool) -> dict[str, Any]:
+        """An answer: all GPUs."""
+        gpus = [self._read_gpu(index, thorough, has_fresh_sample) for index in range(self._nvml.nvmlDeviceGetCount())]
+        if thorough:
+            self._events.listen(self._gpus.values())
+        self._events.look()
+        failed = bool(gpus) and not any("numbers" in gpu for gpu in gpus)
+        return {"gpus": gpus, "events": self._events.take(), "failed": failed}
+
+    def _read_gpu(self, index: int, thorough: bool, has_fresh_sample: bool) -> dict[str, Any]:
+        gpu = self._gpus.get(index)
+        if gpu is None or gpu.is_lost or gpu.handle is None:
+            gpu = self._gpus[index] = Gpu(self._nvml, index)
+        before = gpu.uuid
+        found = gpu.find()
+        if found and before not in (None, gpu.uuid):  # the indices have shifted
+            gpu = self._gpus[index] = Gpu(self._nvml, index)
+            found = gpu.find()
+        return {**gpu.read(thorough, has_fresh_sample), **self._texts} if found else gpu.describe()
+
+    def sample(self) -> None:
+        """Look at every GPU that isn't lost, and for events."""
+        for gpu in self._gpus.values():
+            if gpu.handle is not None:  # a call without a handle crashes inside the library
+                gpu.samples.sample()
+        self._events.look()
+
+    def _read_driver_version(self) -> str | None:
+        try:
+            return self._nvml.nvmlSystemGetDriverVersion()
+        except self._nvml.NVMLError:
+            return None
+
+    def _read_cuda_version(self) -> str | None:
+        try:
+            version = self._nvml.nvmlSystemGetCudaDriverVersion_v2()
+        except self._nvml.NVMLError:
+            return None
+        return f"{version // 1000}.{version % 1000 // 10}"
+
+    def close(self) -> None:
+        """Tell the driver that nobody asks any more."""
+        self._nvml.nvmlShutdown()
 
 
-def answer(reader: Reader | None) -> tuple[Reader | None, dict[str, Any]]:
-    """(reader, the answer); the reader is None after a failure that isn't one GPU's."""
-    try:
-        reader = reader or Reader()
-        return reader, reader.read()
-    except Exception as error:  # noqa: BLE001  whatever it is, the mole must hear of it
-        code = getattr(error, "value", None)
-        text = str(error) if code is not None else f"{type(error).__name__}: {error}"
-        return None, {"error": {"code": code, "text": text}}
+class Server:
+    """One answer a question, until they end or an answer is a failure; samples in between."""
 
+    def __init__(
+        self, questions: int, answers: int, sample_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._questions = questions
+        self._answers = answers
+        self._sample_s = sample_s
+        self._clock = clock
+        self._reader: Reader | None = None
+        self._sampled_at = 0.0
+        self._sample_at = 0.0
+        self._received = b""
 
-def answer_all(questions: Iterable[str], answers: int) -> None:
-    """One answer a question, until they end or an answer is a failure."""
-    reader = None
-    for _ in questions:
-        reader, line = answer(reader)
-        os.write(answers, json.dumps(line).encode() + b"\n")
-        if reader is None:
-            return
-    if reader is not None:
-        reader.nvml.nvmlShutdown()
+    def serve(self) -> None:
+        """Until the end."""
+        while self.step():
+            pass
+        if self._reader:
+            self._reader.close()
+
+    def step(self) -> bool:
+        """Wait for a question or the time of a sample, and do what is due; whether to go on."""
+        wait_s = max(0.0, self._sample_at - self._clock()) if self._reader else None
+        if not select.select([self._questions], [], [], wait_s)[0]:
+            self._sample()
+            return True
+        received = os.read(self._questions, 4096)
+        *lines, self._received = (self._received + received).split(b"\n")
+        return received != b"" and all(self._answer(line == b"all") for line in lines)
+
+    def _sample(self) -> None:
+        started = self._clock()
+        if self._reader:
+            self._reader.sample()
+        now = self._sampled_at = self._clock()
+        on_time = self._sample_at + self._sample_s
+        self._sample_at = max(on_time if on_time > now else now + self._sample_s, now + _REST * (now - started))
+
+    def _answer(self, thorough: bool) -> bool:
+        answer, is_good = self._read(thorough)
+        line = memoryview(json.dumps(answer).encode() + b"\n")
+        while line:
+            line = line[os.write(self._answers, line) :]
+        return is_good
+
+    def _read(self, thorough: bool) -> tuple[dict[str, Any], bool]:
+        try:
+            if self._reader is None:
+                self._reader = Reader()
+                self._sample_at = self._clock() + self._sample_s
+            has_fresh_sample = self._clock() - self._sampled_at < self._sample_s / 2
+            return self._reader.read(thorough, has_fresh_sample), True
+        except Exception as error:  # noqa: BLE001  whatever it is, the mole must hear of it
+            code = getattr(error, "value", None)
+            text = str(error) if code is not None else f"{type(error).__name__}: {error}"
+            self._reader = None
+            return {"error": {"code": code, "text": text}}, False
 
 
 def main() -> None:
     """Answer until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the mole ends this process
-    sys.path.append(sys.argv[1])
     # The answers get a descriptor of their own, so that nothing the library prints gets between them.
     answers = os.dup(1)
     os.dup2(2, 1)
-    answer_all(sys.stdin, answers)
-
-
-if __name__ == "__main__":
-    main()
+    Server(0, answers, float(sys.argv[1])).serve()

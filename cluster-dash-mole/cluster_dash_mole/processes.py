@@ -1,71 +1,147 @@
-"""Takes process ids, gives whose they are, by the kernel's own tables."""
+"""Takes process ids, gives whose they are, what they run and since when, by the kernel's own tables."""
 
 from __future__ import annotations
 
 import os
-import pwd
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from cluster_dash_mole.commands import parse_command
+from cluster_dash_mole.containers import parse_container
 
-_NAME_KEPT_S = 600.0
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_LONGEST_READ = 16384  # a command line may be megabytes, of which the start is shown
+_KNOWN_FOR_S = 60.0
+
+
+class Stat(NamedTuple):
+    """Of /proc/<pid>/stat: the kernel's name (up to 15 bytes), the CPU seconds that the kernel spent for the process,
+    and its start in clock ticks after boot.
+    """
+
+    name: str
+    system_s: float
+    start: int | None
+
+
+class About(NamedTuple):
+    """What hardly changes in a process's life. None = not known."""
+
+    uid: int
+    command: str | None
+    started_at: float | None
+    container: str | None
 
 
 class Process(NamedTuple):
-    """`name` is the kernel's, up to 15 bytes; `system_s` the CPU time the kernel spent for it."""
+    """A process of this moment."""
 
-    uid: int
     name: str
     system_s: float
+    about: About
 
 
-def read_process(pid: int, proc: Path = Path("/proc")) -> Process | None:
-    """From <proc>/<pid>. None = it is gone, or hidden from us by hidepid or another pid namespace."""
-    try:
-        status = Path(proc, str(pid), "status").read_text(encoding="utf-8", errors="backslashreplace")
-        stat = Path(proc, str(pid), "stat").read_text(encoding="utf-8", errors="backslashreplace")
-    except OSError:
-        return None
-    return parse_process(status, stat)
+class _Known(NamedTuple):
+    start: int | None
+    name: str
+    until: float
+    about: About
 
 
-def parse_process(status: str, stat: str) -> Process | None:
-    """The real uid from `status`; name and time from `stat`, where the name may hold blanks and brackets itself."""
-    uid_line = next((line for line in status.split("\n") if line.startswith("Uid:")), "")
-    name, _, rest = stat.partition("(")[2].rpartition(") ")
-    fields = rest.split()
-    if not uid_line or len(fields) < 13:
-        return None
-    return Process(int(uid_line.split()[1]), name, int(fields[12]) / _TICKS_PER_S)
-
-
-def read_user_name(uid: int) -> str:
-    """From the host's user database. KeyError = the uid has no name."""
-    return pwd.getpwuid(uid).pw_name
-
-
-class UserNames:
-    """Names of users by uid, kept for ten minutes: a directory server may be slow. A uid without a name is itself."""
+class ProcessTable:
+    """Processes by pid. A known one costs one small read: the pid with its start says that it is the same."""
 
     def __init__(
-        self, clock: Callable[[], float] = time.monotonic, look_up: Callable[[int], str] = read_user_name
+        self, proc: Path = Path("/proc"), commands: bool = True, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        self._proc = proc
+        self._commands = commands
         self._clock = clock
-        self._look_up = look_up
-        self._known: dict[int, tuple[float, str]] = {}
+        self._known: dict[int, _Known] = {}
 
-    def name_of(self, uid: int) -> str:
-        """The user's name, or the number as text."""
-        until, name = self._known.get(uid, (0.0, ""))
-        if self._clock() < until:
-            return name
-        try:
-            name = self._look_up(uid)
-        except KeyError:
-            name = str(uid)
-        self._known[uid] = (self._clock() + _NAME_KEPT_S, name)
-        return name
+    def read(self, pid: int) -> Process | None:
+        """None = it is gone, or hidden from us by hidepid or another pid namespace."""
+        text = read_start(f"{self._proc}/{pid}/stat")
+        stat = parse_stat(text) if text else None
+        if stat is None:
+            self._known.pop(pid, None)
+            return None
+        known = self._known.get(pid)
+        # A new name means that the process runs another program by now.
+        if known is None or (known.start, known.name) != (stat.start, stat.name) or self._clock() >= known.until:
+            about = self._read_about(pid, stat, known)
+            if about is None:
+                self._known.pop(pid, None)
+                return None
+            known = self._known[pid] = _Known(stat.start, stat.name, self._clock() + _KNOWN_FOR_S, about)
+        return Process(stat.name, stat.system_s, known.about)
+
+    def _read_about(self, pid: int, stat: Stat, known: _Known | None) -> About | None:
+        status = read_start(f"{self._proc}/{pid}/status")
+        uid = parse_uid(status) if status else None
+        if uid is None:
+            return None
+        command = read_start(f"{self._proc}/{pid}/cmdline") if self._commands else None
+        cgroup = read_start(f"{self._proc}/{pid}/cgroup")
+        # The boot time is the clock's now less the uptime, so it moves with the clock: the first one seen is kept.
+        is_same = known is not None and known.start == stat.start
+        return About(
+            uid,
+            parse_command(command) if command else None,
+            known.about.started_at if known and is_same else self._started_at(stat),
+            parse_container(cgroup.decode("utf-8", "replace")) if cgroup else None,
+        )
+
+    def _started_at(self, stat: Stat) -> float | None:
+        booted_at = read_boot_time(self._proc)
+        return None if booted_at is None or stat.start is None else booted_at + stat.start / _TICKS_PER_S
+
+    def forget_all_but(self, pids: Iterable[int]) -> None:
+        """Keep only what is known of these."""
+        kept = set(pids)
+        for pid in [pid for pid in self._known if pid not in kept]:
+            del self._known[pid]
+
+
+def read_start(path: str) -> bytes | None:
+    """The file's first bytes, in one read; None where it can't be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return os.read(descriptor, _LONGEST_READ)
+    except OSError:  # the process has just gone
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def parse_stat(text: bytes) -> Stat | None:
+    """The name may hold blanks and brackets itself."""
+    name, _, rest = text.partition(b"(")[2].rpartition(b") ")
+    fields = rest.split()
+    if len(fields) < 13:
+        return None
+    start = int(fields[19]) if len(fields) > 19 else None
+    return Stat(name.decode("utf-8", "backslashreplace"), int(fields[12]) / _TICKS_PER_S, start)
+
+
+def parse_uid(status: bytes) -> int | None:
+    """The real uid, from /proc/<pid>/status."""
+    line = next((line for line in status.split(b"\n") if line.startswith(b"Uid:")), None)
+    return int(line.split()[1]) if line else None
+
+
+def read_boot_time(proc: Path = Path("/proc")) -> float | None:
+    """Unix seconds; None where /proc/stat lacks it or can't be read whole."""
+    try:
+        lines = Path(proc, "stat").read_bytes().split(b"\n")
+    except OSError:
+        return None
+    line = next((line for line in lines if line.startswith(b"btime ")), None)
+    return float(line.split()[1]) if line else None

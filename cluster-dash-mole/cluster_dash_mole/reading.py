@@ -38,12 +38,15 @@ class Sample(NamedTuple):
 class Reading:
     """What one collector read in one round.
 
-    `sections` are parts of the post by their key there, `errors` what could not be read, in words, by its source.
+    `sections` are parts of the post by their key there, `errors` what could not be read, in words, by its source,
+    `events` what happened since the last round: each is a dict with time, kind, text and, where it has them, device and
+    data.
     """
 
     sections: dict[str, Json] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
+    events: list[dict[str, Json]] = field(default_factory=list)
 
 
 def read_text(path: str) -> str:

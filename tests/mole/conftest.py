@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from nvml_standin import NvmlStandin, compile_standin
 
+from mole.gpu_host import Host
 from mole.peers import MOLE_FOLDER, MoleProcess, Peer
 
 
@@ -44,6 +45,14 @@ def make_standin(
 def standin(make_standin: Callable[..., NvmlStandin]) -> NvmlStandin:
     """A stand-in with every function."""
     return make_standin()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    """A collector of GPUs on a host of this test's own."""
+    host = Host(tmp_path)
+    yield host
+    host.collector.close()
 
 
 @pytest.fixture

@@ -10,12 +10,18 @@ from cluster_dash_mole.pci import count_nvidia_gpus
 def write_devices(folder: Path, *devices: tuple[str, str]) -> Path:
     """(vendor, class) of each."""
     folder.mkdir()
-    for number, (vendor, kind) in enumerate(devices):
-        device = folder / f"0000:{number:02x}:00.0"
-        device.mkdir()
-        (device / "vendor").write_text(vendor + "\n")
-        (device / "class").write_text(kind + "\n")
+    for place, (vendor, kind) in enumerate(devices):
+        add_device(folder, place, vendor, kind)
     return folder
+
+
+def add_device(folder: Path, place: int, vendor: str, kind: str) -> Path:
+    """At 0000:<place>:00.0."""
+    device = folder / f"0000:{place:02x}:00.0"
+    device.mkdir()
+    (device / "vendor").write_text(vendor + "\n")
+    (device / "class").write_text(kind + "\n")
+    return device
 
 
 def test_gpus_are_counted_and_their_sound_and_other_makers_are_not(tmp_path: Path) -> None:

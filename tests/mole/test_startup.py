@@ -173,7 +173,7 @@ def test_the_version_is_that_of_the_package() -> None:
 
 
 def test_the_nvml_process_imports_little() -> None:
-    script = "import sys; sys.path.insert(0, sys.argv[1]); import nvml_child; print(' '.join(sys.modules))"
-    folder = str(MOLE_FOLDER / "cluster_dash_mole")
+    script = "import sys; sys.path += sys.argv[1:]; import cluster_dash_mole.nvml_child; print(' '.join(sys.modules))"
+    folder = str(MOLE_FOLDER)
     shown = subprocess.run([sys.executable, "-I", "-S", "-c", script, folder], capture_output=True, check=True)
     assert not {"typing", "subprocess", "logging", "requests", "psutil"} & set(shown.stdout.decode().split())

@@ -1,0 +1,247 @@
+"""Takes NVML and an index, gives what NVML says of that GPU. A failing call costs its own value only.
+
+Runs within the process that holds NVML. Memory in bytes; what can't be read is absent.
+"""
+
+from __future__ import annotations
+
+from cluster_dash_mole.nvml_samples import Samples
+from cluster_dash_mole.nvml_values import BLANK, CALLS, NVLINK_ACTIVE, NVLINK_ERRORS
+
+TYPE_CHECKING = False  # `typing` itself would cost this process memory
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cluster_dash_mole.nvml_values import Call, Number
+
+# The same numbers in every NVML. The first say "this GPU, library or user doesn't have that" for as long as NVML is
+# open (invalid argument, not supported, function not found, version, deprecated), the others for now (no permission,
+# not found, no data, not ready): absent, no fault.
+_NEVER = (2, 3, 13, 22, 25, 26)
+_NOT_NOW = (4, 6, 21, 27)
+_FUNCTION_NOT_FOUND = 13
+_LOST = 15
+_NO_HANDLE_BUT_THERE = (4, 8, 11)  # no permission, no power cable, no interrupts; any other failure means a lost GPU
+_PROCESS_LISTS = [
+    [(f"nvmlDeviceGet{kind}RunningProcesses_v{version}",) for version in (3, 2)]
+    for kind in ("Compute", "Graphics", "MPSCompute")
+]
+_HANDLE = ("nvmlDeviceGetHandleByIndex",)
+_MIG_METRIC = "sys.gpu.mig_mode"
+
+
+class Device:
+    """A handle and what is known of it: which calls it doesn't support and which of them failed last."""
+
+    def __init__(self, nvml: Any, handle: Any = None) -> None:
+        self.nvml = nvml
+        self.handle = handle
+        self.is_lost = False
+        self.troubles: dict[tuple[Any, ...], str] = {}
+        self._absent: dict[tuple[Any, ...], int] = {}
+
+    def call(self, *calls: tuple[Any, ...]) -> Any:
+        """The result of the first of these (function, *arguments) that the library has; None = there is none."""
+        for call in calls:
+            absent = self._absent.get(call) if self._absent else None
+            if absent == _FUNCTION_NOT_FOUND:
+                continue
+            if absent or self.is_lost:
+                return None
+            try:
+                result = getattr(self.nvml, call[0])(self.handle, *call[1:])
+            except self.nvml.NVMLError as error:
+                self.note(call, error)
+                if error.value != _FUNCTION_NOT_FOUND:
+                    return None
+            else:
+                if self.troubles:
+                    self.troubles.pop(call, None)
+                return result
+        return None
+
+    def call_text(self, function: str) -> str | None:
+        """The binding decodes strictly and fails on a damaged text, so its undecorated function is called."""
+        decorated = getattr(self.nvml, function)
+        try:
+            text = getattr(decorated, "__wrapped__", decorated)(self.handle)
+        except self.nvml.NVMLError as error:
+            self.note((function,), error)
+            return None
+        self.troubles.pop((function,), None)
+        return text.decode("utf-8", "backslashreplace")
+
+    def note(self, call: tuple[Any, ...], error: Any) -> None:
+        """Remember what failed. "Lost" explains all else and ends the questions to this GPU for this round."""
+        if error.value == _LOST:
+            self.is_lost = True
+            self.troubles = {call: str(error)}
+        elif error.value in _NEVER:
+            self._absent[call] = error.value
+        elif error.value not in _NOT_NOW:
+            self.troubles[call] = f"{call[0]}: {error}"
+
+    def forget(self) -> None:
+        """Ask again for what wasn't supported."""
+        self._absent.clear()
+
+
+class Gpu(Device):
+    """The GPU at an index. Another GPU that moves there is another object."""
+
+    def __init__(self, nvml: Any, index: int) -> None:
+        super().__init__(nvml)
+        self.index = index
+        self.uuid: str | None = None
+        self.texts: dict[str, str | None] = {}
+        self.samples = Samples(self)
+        self._rare: dict[str, float] = {}
+        self._mig: dict[int, Device] = {}
+        self._often = [(resolve(nvml, call), call.numbers) for call in CALLS if not call.rarely]
+        self._rarely = [(resolve(nvml, call), call.numbers) for call in CALLS if call.rarely]
+
+    def find(self) -> bool:
+        """Get the handle anew; whether there is one. An old handle of a GPU that was reset may crash the library."""
+        try:
+            self.handle = self.nvml.nvmlDeviceGetHandleByIndex(self.index)
+        except self.nvml.NVMLError as error:
+            self.handle, self.uuid = None, None
+            self.is_lost = error.value not in _NO_HANDLE_BUT_THERE
+            self.troubles = {_HANDLE: str(error) if error.value == _LOST else f"{_HANDLE[0]}: {error}"}
+            return False
+        self.uuid = self.call_text("nvmlDeviceGetUUID")
+        return not self.is_lost
+
+    def read(self, thorough: bool, has_fresh_sample: bool) -> dict[str, Any]:
+        """The GPU's entry, after `find`; the rarely changing numbers are of the last thorough round."""
+        if thorough or not self.texts:
+            self.texts = read_texts(self)
+            self._read_rarely()
+        numbers = {**self._rare, **self.samples.take(has_fresh_sample), **self._read_calls(self._often)}
+        processes = read_processes(self)
+        mig = self._read_mig(processes) if self._rare.get(_MIG_METRIC) else None
+        entry = {**self.describe(), **self.texts}
+        if self.is_lost:
+            return entry
+        users = None if processes is None else sorted(processes.items())
+        return {**entry, "numbers": numbers, "processes": users, "mig": mig}
+
+    def describe(self) -> dict[str, Any]:
+        """What can be said of any GPU, a lost one too."""
+        state = "lost" if self.is_lost else "error" if self.troubles else "ok"
+        error = next(iter(self.troubles.values()), None)
+        return {"index": self.index, "uuid": self.uuid, "name": None, "state": state, "error": error}
+
+    def _read_calls(self, table: list[tuple[list[tuple[Any, ...]], tuple[Number, ...]]]) -> dict[str, float]:
+        values: dict[str, float] = {}
+        for calls, numbers in table:
+            result = self.call(*calls)
+            if result is not None:
+                pick_numbers(result, numbers, values)
+        return values
+
+    def _read_rarely(self) -> None:
+        before = self._rare.get(_MIG_METRIC)
+        self._rare = {**self._read_calls(self._rarely), **read_nvlink(self)}
+        if before not in (None, self._rare.get(_MIG_METRIC)):
+            self.forget()  # a GPU with MIG supports other calls than one without
+
+    def _read_mig(self, processes: dict[int, int | None] | None) -> list[dict[str, Any]]:
+        """The MIG instances; their processes are added to the GPU's, whose own list may lack them or their memory."""
+        instances: list[dict[str, Any]] = []
+        for place in range(self.call(("nvmlDeviceGetMaxMigDeviceCount",)) or 0):
+            handle = self.call(("nvmlDeviceGetMigDeviceHandleByIndex", place))
+            if handle is None:
+                continue
+            device = self._mig.setdefault(place, Device(self.nvml))
+            device.handle = handle
+            instance, own = read_instance(device)
+            instances.append(instance)
+            if device.is_lost:
+                self.is_lost, self.troubles = True, device.troubles
+            if processes is not None:
+                for pid, memory in own.items():
+                    merge(processes, pid, memory)
+        return instances
+
+
+def resolve(nvml: Any, call: Call) -> list[tuple[Any, ...]]:
+    """The functions of a call that this binding knows, with its constants in place of their names."""
+    known: list[tuple[Any, ...]] = []
+    for name, *arguments in call.functions:
+        if hasattr(nvml, str(name)):
+            known.append((name, *(getattr(nvml, word) if isinstance(word, str) else word for word in arguments)))
+    return known
+
+
+def pick_numbers(result: Any, numbers: tuple[Number, ...], values: dict[str, float]) -> None:
+    """Put the result's numbers into the values, in the units of the table; a blank is left out."""
+    for number in numbers:
+        where = number.pick
+        value = result if where is None else result[where] if isinstance(where, int) else getattr(result, where, None)
+        if value is not None and value <= number.most:
+            values[number.name] = value if number.scale == 1 else value * number.scale
+
+
+def read_texts(device: Device) -> dict[str, str | None]:
+    """What names the GPU beside its UUID."""
+    pci = device.call(("nvmlDeviceGetPciInfo_v3",))
+    return {
+        "name": device.call_text("nvmlDeviceGetName"),
+        "vbios_version": device.call_text("nvmlDeviceGetVbiosVersion"),
+        "pci_bus_id": None if pci is None else f"{pci.domain:04x}:{pci.bus:02x}:{pci.device:02x}.0",  # as in /sys
+    }
+
+
+def read_nvlink(device: Device) -> dict[str, float]:
+    """How many links are up, and their errors; empty for a GPU without."""
+    states: list[int] = []
+    for link in range(device.nvml.NVML_NVLINK_MAX_LINKS):
+        state = device.call(("nvmlDeviceGetNvLinkState", link))
+        if state is None:
+            break
+        states.append(state)
+    if not states:
+        return {}
+    values: dict[str, float] = {NVLINK_ACTIVE.name: sum(states)}
+    fields = [(getattr(device.nvml, name), number) for name, number in NVLINK_ERRORS]
+    results = device.call(("nvmlDeviceGetFieldValues", tuple(field for field, _ in fields)))
+    for result, (_, number) in zip(results if results is not None else (), fields):
+        if result.nvmlReturn == 0:
+            pick_numbers(result.value.ullVal, (number,), values)
+    return values
+
+
+def read_processes(device: Device) -> dict[int, int | None] | None:
+    """Bytes or None by pid: a process can stand in two of NVML's lists. None = no list at all."""
+    found: dict[int, int | None] = {}
+    lists = 0
+    for calls in _PROCESS_LISTS:
+        processes = device.call(*calls)
+        if processes is None:
+            continue
+        lists += 1
+        for process in processes:
+            memory = process.usedGpuMemory
+            merge(found, process.pid, memory if memory is not None and memory < BLANK else None)
+    return found if lists else None
+
+
+def merge(found: dict[int, int | None], pid: int, memory: int | None) -> None:
+    """Put the process among those found, with the larger of its sizes."""
+    known = found.get(pid)
+    found[pid] = memory if known is None else known if memory is None else max(known, memory)
+
+
+def read_instance(device: Device) -> tuple[dict[str, Any], dict[int, int | None]]:
+    """A MIG instance and its processes."""
+    memory = device.call(("nvmlDeviceGetMemoryInfo", device.nvml.nvmlMemory_v2), ("nvmlDeviceGetMemoryInfo",))
+    processes = read_processes(device) or {}
+    entry = {
+        "uuid": device.call_text("nvmlDeviceGetUUID"),
+        "name": device.call_text("nvmlDeviceGetName"),
+        "total": getattr(memory, "total", None),
+        "used": getattr(memory, "used", None),
+        "pids": sorted(processes),
+    }
+    return entry, processes
