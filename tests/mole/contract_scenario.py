@@ -25,12 +25,13 @@ from cluster_dash_mole.network import NetworkCollector
 from cluster_dash_mole.network_mounts import NetworkMounts
 from cluster_dash_mole.nvml_process import NvmlReader
 from cluster_dash_mole.pressure import PressureCollector
-from cluster_dash_mole.processes import UserNames
+from cluster_dash_mole.user_names import UserNames
 from mole.peers import ManualClock, Peer, wait_until
 from mole.test_pci import write_devices
 
 GOLDEN = Path(__file__).parents[1] / "contract"
 IDENTITY = Identity("9b1f1c52-7b57-4d5c-9d0c-3f2f6a0d8e11", "e485afc5-0c4f-420c-b76f-c65c884ce61b.3")
+LOST = "5_NVIDIA-H100-80GB-HBM3_666681"
 # What differs from run to run, and what the files hold in its place. "*" is any key or place.
 FIXED: dict[tuple[str, ...], Any] = {
     ("hostname",): "molgpu03",
@@ -42,11 +43,16 @@ FIXED: dict[tuple[str, ...], Any] = {
     ("mole", "cpu_s"): 1.25,
     ("mole", "rss_bytes"): 48234496,
     ("metrics", "sys.uptime_s", "value", "*"): 1794475.5,
+    ("gpu", LOST, "since"): 1795307995.0,
+    ("gpu", LOST, "error"): "GPU is lost (since 2026-11-22 00:39:55)",
+    ("events", "*", "time"): 1795308000.0,
+    ("gpu", "gpu_error", "since"): 1795307990.0,
     ("metrics", "sys.collect.duration_s", "value", "*"): 0.001,
     ("metrics", "sys.swap_out_bytes_per_s", "value", "*"): 40960.0,  # the kernel counts pages, whose size differs
 }
 USERS = {1000: "alice", 1001: "bob", 0: "root"}
 PROCESSES = {4101: (1000, "python"), 4102: (1000, "pt_data_worker"), 4203: (1001, "python"), 977: (0, "Xorg")}
+IN_A_CONTAINER = 4203
 SIZES = {
     b"/": (4096, 239075328, 128115712, 115949568, 61014016, 58573456, 58573456),
     b"/dev/shm": (4096, 65929344, 65830912, 65830912, 65929344, 65929000, 65929000),
@@ -91,8 +97,11 @@ def write_host(folder: Path) -> None:
     Path(folder, "sys/class/net/eno1/device").mkdir(parents=True)
     for pid, (uid, name) in PROCESSES.items():
         status = f"Name:\t{name}\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n"
-        stat = f"{pid} ({name}) S 1 1 1 0 -1 0 0 0 0 0 900 {pid} 0 0 20 0"
-        write_tree(folder / f"proc/{pid}", {"status": status, "stat": stat})
+        stat = f"{pid} ({name}) S 1 1 1 0 -1 0 0 0 0 0 900 {pid} 0 0 20 0 1 0 {100 * pid} 0 0"
+        command = f"/usr/bin/{name}\0train.py\0--token\0canary\0"
+        cgroup = f"0::/system.slice/docker-{pid:064x}.scope\n" if pid == IN_A_CONTAINER else "0::/user.slice\n"
+        files = {"status": status, "stat": stat, "cmdline": command, "cgroup": cgroup}
+        write_tree(folder / f"proc/{pid}", files)
     write_counters(folder, 0)
 
 
@@ -102,7 +111,7 @@ def write_counters(folder: Path, turn: int) -> None:
     lines = [" ".join(map(str, ("cpu ", *(sum(column) for column in zip(*cores, strict=True)))))]
     lines += [" ".join(map(str, (f"cpu{number}", *ticks))) for number, ticks in enumerate(cores)]
     proc = {
-        "stat": "\n".join([*lines, "procs_running 5", "procs_blocked 1\n"]),
+        "stat": "\n".join([*lines, "btime 1793513125", "procs_running 5", "procs_blocked 1\n"]),
         "vmstat": f"pswpin 100\npswpout {100 + 50 * turn}\n",
         "diskstats": f" 259 0 nvme0n1 9 0 {8000 + 20480 * turn} 9 9 0 {8000 + 10240 * turn} 9 0 {1000 * turn} 9\n"
         f" 259 1 nvme0n1p1 9 0 {8000 * turn} 9 9 0 8000 9 0 9 9\n",
