@@ -82,6 +82,10 @@ class Backend:
             self._waiting = numbered
             self._changed.notify_all()
 
+    def read_skew(self) -> float | None:
+        """How far this host's clock is ahead of the receiver's, in seconds; None where it doesn't tell."""
+        return None
+
     def deliver(self, post: dict[str, Any]) -> None:
         """Bring one post there; DeliveryError when it was not taken."""
         raise NotImplementedError

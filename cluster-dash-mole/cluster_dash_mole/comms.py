@@ -52,6 +52,7 @@ class JsonSenderLogger(Backend):
         self._takes_gzip = False
         self._insecure_said_at: float | None = None
         self._deadline = Deadline()
+        self._skew_s: float | None = None
         self._proxies = {"http": settings.proxy, "https": settings.proxy} if settings.proxy else {}
         self._adapter = DeadlineAdapter(self._deadline, open_tls(settings))
         self._request: requests.PreparedRequest | None = None
@@ -85,7 +86,8 @@ class JsonSenderLogger(Backend):
             body = gzip.compress(body, 6)
             headers["Content-Encoding"] = "gzip"
         try:
-            self._note_answer(self._post(body, headers))
+            sent_at = time.time()
+            self._note_answer(self._post(body, headers), sent_at, time.time())
         except DeliveryError as error:
             if not is_packed or error.retry:
                 raise
@@ -128,8 +130,15 @@ class JsonSenderLogger(Backend):
         self._request.body = body
         return self._request
 
-    def _note_answer(self, said: dict[str, Any]) -> None:
-        """`next_post_s` is how soon the server wants the next one."""
+    def read_skew(self) -> float | None:
+        """By the `server_time` of the newest answer, right to half the time that the post took."""
+        return self._skew_s
+
+    def _note_answer(self, said: dict[str, Any], sent_at: float, answered_at: float) -> None:
+        """`next_post_s` is how soon the server wants the next one, `server_time` its clock."""
+        server_time: Any = said.get("server_time")
+        is_time = type(server_time) in (int, float) and math.isfinite(server_time)
+        self._skew_s = (sent_at + answered_at) / 2 - server_time if is_time else None
         wanted_s: Any = said.get("next_post_s")
         is_number = type(wanted_s) in (int, float) and not math.isnan(wanted_s)
         self.slow_down(min(max(_SHORTEST_ASKED_S, wanted_s), _LONGEST_ASKED_S) if is_number else 0.0)
@@ -169,7 +178,7 @@ def check_answer(response: requests.Response, body: bytes) -> dict[str, Any]:
     """The answer; raises DeliveryError unless the server says {"success": true}."""
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     said = cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}
     status = response.status_code

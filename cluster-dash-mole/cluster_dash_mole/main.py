@@ -157,7 +157,13 @@ def build_runner(config: Config, identity: Identity, backends: Sequence[Backend]
     interval_s = config.poll.poll_interval_in_secs
     nvml = NvmlReader()
     network_mounts = NetworkMounts(budget_s=min(DEADLINE_S, max(0.25, interval_s / 20)))
-    collectors = [*build_host_collectors(network_mounts), GpuCollector(interval_s, nvml)]
+    skews = [backend.read_skew for backend in backends]
+    collectors = [
+        *build_host_collectors(
+            network_mounts, lambda: next((skew for read in skews if (skew := read()) is not None), None)
+        ),
+        GpuCollector(interval_s, nvml, commands=config.gpu.commands),
+    ]
     cost = Cost(lambda: (nvml.pid, network_mounts.pid))
     return MainRunner(identity, interval_s, collectors, backends, read_cost=cost.read)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from .throttle import reasons_of
 
+NO_INDEX = 65535
 FREE_BELOW_MIB = 1024
 FREE_BELOW_PERCENT = 5
 LITTLE_USED_BELOW_PERCENT = 30
@@ -40,6 +41,7 @@ class MigInstance:
 class Gpu:
     id: str
     index: int
+    """NO_INDEX where NVML has none for it: a GPU that only the PCI bus shows."""
     name: str
     uuid: str | None
     total_mib: float | None
@@ -55,6 +57,11 @@ class Gpu:
     processes: list[Process]
     throttled_by: list[str]
     mig: list[MigInstance]
+
+    @property
+    def number(self) -> str:
+        """The index as a person reads it."""
+        return "?" if self.index == NO_INDEX else str(self.index)
 
     @property
     def mem_percent(self) -> float | None:
@@ -125,7 +132,7 @@ def _gpu(gpu_id: str, entry: dict[str, Any], position: int) -> Gpu:
     readable = state in ("ok", "error")  # one failing call leaves the other values true
     return Gpu(
         id=gpu_id,
-        index=position if index is None else int(index),
+        index=int(index) if index is not None else NO_INDEX if "index" in entry else position,
         name=entry.get("name") or "unknown GPU",
         uuid=entry.get("uuid"),
         total_mib=entry.get("total_mem"),

@@ -99,7 +99,7 @@ def write_host(folder: Path) -> None:
         status = f"Name:\t{name}\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n"
         stat = f"{pid} ({name}) S 1 1 1 0 -1 0 0 0 0 0 900 {pid} 0 0 20 0 1 0 {100 * pid} 0 0"
         command = f"/usr/bin/{name}\0train.py\0--token\0canary\0"
-        cgroup = f"0::/system.slice/docker-{pid:064x}.scope\n" if pid == IN_A_CONTAINER else "0::/user.slice\n"
+        cgroup = f"0::/system.slice/docker-{pid}{'f' * 60}.scope\n" if pid == IN_A_CONTAINER else "0::/user.slice\n"
         files = {"status": status, "stat": stat, "cmdline": command, "cgroup": cgroup}
         write_tree(folder / f"proc/{pid}", files)
     write_counters(folder, 0)

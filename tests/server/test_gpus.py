@@ -74,6 +74,12 @@ def test_a_users_memory_is_the_sum_of_the_known_and_none_where_nothing_is_known(
     assert gpu.user_mib() == {"alice": 150.5, "bob": None, "zero": 0}
 
 
+def test_a_gpu_that_only_the_pci_bus_shows_has_no_number() -> None:
+    lost = {"index": None, "name": "GPU", "state": "lost", "error": "not listed by NVML"}
+    first, last = gpus_of({"gpu": {"0000:03:00.0_GPU_unknown": lost, "0_X": posts.gpu(0)}})
+    assert (first.number, last.number) == ("0", "?")
+
+
 def test_an_entry_with_next_to_nothing_is_still_a_gpu() -> None:
     first, second = gpus_of({"gpu": {"x": {}, "y": {"name": None, "users": None}}})
     assert [first.index, second.index] == [0, 1]

@@ -26,6 +26,12 @@ def test_a_valid_post_is_stored_and_answered_as_the_original_does(client: FlaskC
     assert (answer.status_code, answer.data, answer.mimetype) == (200, STORED, "application/json")
 
 
+def test_a_mole_is_told_the_servers_time(client: FlaskClient) -> None:
+    answer: Any = client.post("/", json=posts.host_post()).json
+    assert abs(answer.pop("server_time") - time.time()) < 5
+    assert answer == {"success": True, "msg": "stored result"}
+
+
 def test_a_host_that_posts_again_is_one_host_with_its_latest_post(client: FlaskClient) -> None:
     for cpu_percent in (10, 20):
         client.post("/", json=posts.host_post("gpu01", cpu={"cpu_percent": cpu_percent}))

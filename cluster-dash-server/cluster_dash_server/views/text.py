@@ -110,7 +110,7 @@ def notes_of(row: HostNow) -> list[str]:
         notes.append(f"GPUs {'hung' if row.gpu_error[0] == 'hung' else 'not readable'}: {row.gpu_error[1]}")
     else:
         notes += [
-            f"GPU {gpu.index} {gpu.state}" + (f": {gpu.error}" if gpu.error else "")
+            f"GPU {gpu.number} {gpu.state}" + (f": {gpu.error}" if gpu.error else "")
             for gpu in row.gpus
             if gpu.state != "ok"
         ]
