@@ -283,7 +283,7 @@ def test_a_server_that_no_longer_takes_compressed_posts_gets_the_same_one_plain(
     sender.send(LONG, 0)
     wait_until(lambda: len(peer.posts) == 1)
     wait_until(lambda: not sender._busy)  # pyright: ignore[reportPrivateUsage]
-    peer.extra_headers, peer.answer = {}, (status, b'{"success": false, "msg": "not JSON"}')
+    peer.answer = (status, b'{"success": false, "msg": "not JSON"}')
     sender.send(LONG, 5)
     wait_until(lambda: len(peer.posts) >= 3)
     assert ["Content-Encoding" in request for request in peer.requests[:3]] == [False, True, False]
