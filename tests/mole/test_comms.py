@@ -318,6 +318,27 @@ def test_the_server_may_ask_for_fewer_posts_but_not_for_more_nor_for_none(
     assert sender.due(100 + interval_s)
 
 
+def test_the_servers_time_tells_how_far_this_clock_is_ahead(peer: Peer, send_to: Sending) -> None:
+    sender = send_to(peer.address)
+    assert sender.read_skew() is None
+    for said, skew_s in ((time.time() - 3600, 3600), (time.time() + 60, -60)):
+        peer.answer = (200, b'{"success": true, "server_time": %f}' % said)
+        sender.send(POST, 0)
+        wait_until(lambda wanted=skew_s: abs((sender.read_skew() or 0) - wanted) < 5)
+    peer.answer = STORED
+    sender.send(POST, 0)
+    wait_until(lambda: sender.read_skew() is None)
+
+
+@pytest.mark.parametrize("said", [b"null", b"true", b'"12"', b"1e999", b"[]"])
+def test_a_server_time_that_is_none_says_nothing(peer: Peer, send_to: Sending, said: bytes) -> None:
+    peer.answer = (200, b'{"success": true, "server_time": %s}' % said)
+    sender = send_to(peer.address)
+    sender.send(POST, 0)
+    wait_until(lambda: peer.posts and not sender._busy)  # pyright: ignore[reportPrivateUsage]
+    assert sender.read_skew() is None
+
+
 def test_a_server_that_stops_asking_gets_posts_at_the_moles_own_pace(peer: Peer, send_to: Sending) -> None:
     sender = send_to(peer.address)
     for answer, interval_s in ((b'{"success": true, "next_post_s": 60}', 60), (STORED[1], 5)):
