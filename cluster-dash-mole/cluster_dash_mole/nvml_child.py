@@ -155,4 +155,7 @@ def main() -> None:
     # The answers get a descriptor of their own, so that nothing the library prints gets between them.
     answers = os.dup(1)
     os.dup2(2, 1)
-    Server(0, answers, float(sys.argv[1])).serve()
+    try:
+        Server(0, answers, float(sys.argv[1])).serve()
+    except BrokenPipeError:
+        return  # the mole has gone meanwhile

@@ -196,6 +196,8 @@ class NvmlReader:
         if waited_s >= limit_s:
             self._hung = self._hung or _Trouble(_HUNG, since)
             return Report("hung", None, *self._hung.told)
+        if self._last_gpus is None and self._trouble:  # tried again: until that has an end the trouble lasts
+            return Report("error", None, *self._trouble.told)
         if self._last_gpus is None:
             return Report("late", None, "NVML is starting", since)
         return Report("late", self._last_gpus, *(self._trouble or _Trouble(_SLOW, since)).told)

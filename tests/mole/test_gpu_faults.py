@@ -89,6 +89,17 @@ def test_a_driver_that_comes_back_is_seen(standin: NvmlStandin, host: Host) -> N
     assert host.errors == {}
 
 
+def test_a_driver_that_is_asked_again_has_its_trouble_until_it_answers(standin: NvmlStandin, host: Host) -> None:
+    standin.set(faults=("fail nvmlInitWithFlags 9",))
+    first = host.trouble()
+    assert "not loaded" in first[1]
+    wait_until(lambda: all(child.status() == psutil.STATUS_ZOMBIE for child in nvml_processes()))
+    standin.set(faults=("fail nvmlInitWithFlags 9", "delay nvmlInitWithFlags 60"))
+    host.clock.now += 100
+    assert host.trouble(patience_s=0) == first
+    assert host.reader.pid is not None, "it is asked again"
+
+
 def test_a_driver_that_stays_away_is_asked_ever_more_rarely(standin: NvmlStandin, host: Host) -> None:
     standin.set(faults=("fail nvmlInitWithFlags 9",))
     started: list[float] = []
