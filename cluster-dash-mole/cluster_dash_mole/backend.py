@@ -86,6 +86,10 @@ class Backend:
         """How far this host's clock is ahead of the receiver's, in seconds; None where it doesn't tell."""
         return None
 
+    def word(self, error: DeliveryError) -> str:
+        """The error as the log may hold it."""
+        return str(error)
+
     def deliver(self, post: dict[str, Any]) -> None:
         """Bring one post there; DeliveryError when it was not taken."""
         raise NotImplementedError
@@ -107,7 +111,8 @@ class Backend:
         except DeliveryError as error:
             return self._note_failure(post, error)
         except Exception as error:
-            log.exception("%s: a post could not be sent", self.target)
+            if str(error) not in self._reasons:
+                log.exception("%s: a post could not be sent", self.target)
             return self._note_failure(post, DeliveryError(str(error), retry=False))
         finally:
             self._busy = False
@@ -116,7 +121,7 @@ class Backend:
 
     def _note_failure(self, post: dict[str, Any], error: DeliveryError) -> float:
         """Log a reason once until the next success; exponential back-off, jittered so that moles don't come at once."""
-        reason = str(error)
+        reason = self.word(error)
         if reason not in self._reasons and len(self._reasons) < _MOST_REASONS:
             self._reasons.add(reason)
             log.warning("%s: %s; trying on, this is logged once", self.target, reason)

@@ -166,7 +166,7 @@ def describe_host(post: Mapping[str, Any]) -> str:
 
 def describe_gpu(gpu: Mapping[str, Any]) -> str:
     """Its name, and its trouble or what of it isn't told."""
-    name = f"{gpu.get('index', '-')}  {gpu.get('name')}"
+    name = f"{'-' if gpu.get('index') is None else gpu['index']}  {gpu.get('name')}"
     if gpu.get("state", "ok") != "ok":
         return f"{name}: {gpu['state']}: {gpu.get('error')}"
     missing = [key for key in ("used_mem", "total_mem", "gpu_util", "memory_util", "users") if gpu.get(key) is None]

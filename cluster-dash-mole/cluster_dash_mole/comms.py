@@ -76,6 +76,10 @@ class JsonSenderLogger(Backend):
         super().close(patience_s)
         self._adapter.close()
 
+    def word(self, error: DeliveryError) -> str:
+        """A server may say again what it was sent."""
+        return str(error).replace(self._settings.auth_code, "***")
+
     def deliver(self, post: dict[str, Any]) -> None:
         """One POST; taken is what the server calls a success."""
         self.tell_if_insecure()
@@ -136,12 +140,12 @@ class JsonSenderLogger(Backend):
 
     def _note_answer(self, said: dict[str, Any], sent_at: float, answered_at: float) -> None:
         """`next_post_s` is how soon the server wants the next one, `server_time` its clock."""
-        server_time: Any = said.get("server_time")
-        is_time = type(server_time) in (int, float) and math.isfinite(server_time)
-        self._skew_s = (sent_at + answered_at) / 2 - server_time if is_time else None
-        wanted_s: Any = said.get("next_post_s")
-        is_number = type(wanted_s) in (int, float) and not math.isnan(wanted_s)
-        self.slow_down(min(max(_SHORTEST_ASKED_S, wanted_s), _LONGEST_ASKED_S) if is_number else 0.0)
+        server_time = read_number(said.get("server_time"))
+        self._skew_s = (
+            None if server_time is None or math.isinf(server_time) else (sent_at + answered_at) / 2 - server_time
+        )
+        wanted_s = read_number(said.get("next_post_s"))
+        self.slow_down(0.0 if wanted_s is None else min(max(_SHORTEST_ASKED_S, wanted_s), _LONGEST_ASKED_S))
 
 
 def encode_post(post: dict[str, Any], auth_code: str) -> bytes:
@@ -161,6 +165,17 @@ def open_tls(settings: JsonSenderLoggerSettings) -> ssl.SSLContext | None:
     else:
         context.load_verify_locations(cafile=settings.ca_file or DEFAULT_CA_BUNDLE_PATH)
     return context
+
+
+def read_number(value: Any) -> float | None:
+    """A number of JSON, within what a float holds; infinity is one, NaN, texts and truth values are none."""
+    if type(value) not in (int, float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return None if math.isnan(number) else number
 
 
 def read_answer(response: requests.Response) -> bytes:
@@ -201,7 +216,7 @@ def read_retry_after(header: str | None, now: float) -> float:
         return min(float(text), _LONGEST_ASKED_S)
     try:
         at = email.utils.parsedate_to_datetime(text).timestamp()
-    except (TypeError, ValueError, IndexError):
+    except (TypeError, ValueError, IndexError, OverflowError):
         return 0.0
     return min(max(0.0, at - now), _LONGEST_ASKED_S)
 

@@ -230,7 +230,8 @@ def _from_file(path: Path) -> Iterator[tuple[tuple[str, str], Any]]:
 def _checked(place: str, section: str, key: str, value: Any) -> Any:
     kinds = {setting.name: setting.metadata["kind"] for setting in fields(SECTIONS[section])}
     if key not in kinds:
-        shown = "" if _SECRET in key else f" = {_shown(value)}"
+        # Without a text: a mistyped name may stand before the passcode.
+        shown = f" = {_shown(value)}" if isinstance(value, (int, float)) else ""
         raise ConfigError(f"{place}{shown}: no such setting; allowed in [{section}] are {', '.join(kinds)}")
     if not kinds[key].accepts(value):
         shown = "(not shown)" if key == _SECRET else _shown(value)
@@ -259,7 +260,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[tuple[str, s
 
 def _shown(value: Any) -> str:
     # A password in an address is as secret as the auth_code.
-    return re.sub(r"//[^/]*@", "//...@", _one_line(repr(value)))
+    return re.sub(r"\?.*", "?...", re.sub(r"//.*@", "//...@", _one_line(repr(value))))
 
 
 def _one_line(text: str) -> str:

@@ -51,6 +51,7 @@ class GpuCollector:
         driver: DriverCheck | None = None,
     ) -> None:
         self.reader = reader
+        reader.expects_library = count_nvidia_gpus(pci) != 0
         self._budget_s = min(_LONGEST_BUDGET_S, interval_s / 5)
         self._pci = pci
         self._names = names or UserNames()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_MOST_STARTS = 2**53
+
 
 class Identity(NamedTuple):
     """`mole_id` stays over restarts; `epoch` is "<boot id>.<start counter>", new at each start."""
@@ -33,8 +35,16 @@ def state_folder(setting: str, environ: Mapping[str, str], host_key: str) -> Pat
         return Path(setting)
     if environ.get("STATE_DIRECTORY"):
         return Path(environ["STATE_DIRECTORY"].split(":")[0])
-    base = environ.get("XDG_STATE_HOME") or Path(environ.get("HOME") or "~").expanduser() / ".local/state"
+    base = environ.get("XDG_STATE_HOME") or _home_state(environ)
     return Path(base, "cluster-dash-mole", host_key)
+
+
+def _home_state(environ: Mapping[str, str]) -> Path:
+    """A user without a home has what a service has, where it may write there."""
+    try:
+        return Path(environ.get("HOME") or "~").expanduser() / ".local/state"
+    except RuntimeError:
+        return Path("/var/lib")
 
 
 def read_host_key(hostname: str, etc: Path = Path("/etc")) -> str:
@@ -65,7 +75,10 @@ def _read_state(path: Path) -> dict[str, Any]:
     new = {"id": str(uuid.uuid4()), "starts": 0}
     try:
         state = json.loads(path.read_bytes())
-        return {"id": str(uuid.UUID(state["id"])), "starts": int(state["starts"])}
+        starts = state["starts"]
+        if type(starts) is not int or not 0 <= starts < _MOST_STARTS:
+            raise ValueError("not a count of starts")
+        return {"id": str(uuid.UUID(state["id"])), "starts": starts}
     except FileNotFoundError:
         return new
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):

@@ -6,7 +6,7 @@ Runs within the process that holds NVML. Memory in bytes; what can't be read is 
 from __future__ import annotations
 
 from cluster_dash_mole.nvml_samples import Samples
-from cluster_dash_mole.nvml_values import BLANK, CALLS, NVLINK_ACTIVE, NVLINK_ERRORS
+from cluster_dash_mole.nvml_values import BLANK, CALLS, NO_VALUE, NVLINK_ACTIVE, NVLINK_ERRORS
 
 TYPE_CHECKING = False  # `typing` itself would cost this process memory
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def pick_numbers(result: Any, numbers: tuple[Number, ...], values: dict[str, flo
     for number in numbers:
         where = number.pick
         value = result if where is None else result[where] if isinstance(where, int) else getattr(result, where, None)
-        if value is not None and value <= number.most:
+        if value is not None and value <= number.most and value != NO_VALUE:
             values[number.name] = value if number.scale == 1 else value * number.scale
 
 

@@ -101,6 +101,8 @@ class NvmlReader:
         self._hung: _Trouble | None = None
         self._events: list[dict[str, Any]] = []
         self._logged: str | None = None
+        self.expects_library = True
+        """False on a host without a GPU: there the library is looked for seldom."""
 
     @property
     def pid(self) -> int | None:
@@ -170,7 +172,9 @@ class NvmlReader:
     def _fail(self, child: NvmlProcess, text: str) -> None:
         """The next start is at once, then ever later: each costs time of this host and its driver."""
         back_off_s = min(_LONGEST_BACK_OFF_S, 2.0**self._failures) if self._failures else 0.0
-        self._let_end(child, text, _NO_LIBRARY_RETRY_S if text == NO_LIBRARY else back_off_s)
+        self._let_end(
+            child, text, _NO_LIBRARY_RETRY_S if text == NO_LIBRARY and not self.expects_library else back_off_s
+        )
         self._last_gpus, self._hung = None, None
 
     def _open_anew(self, child: NvmlProcess, gpus: list[dict[str, Any]]) -> None:

@@ -5,7 +5,7 @@ NVML's utilisation is of the last second or less, so that one look in five secon
 
 from __future__ import annotations
 
-from cluster_dash_mole.nvml_values import SAMPLED
+from cluster_dash_mole.nvml_values import NO_VALUE, SAMPLED
 
 TYPE_CHECKING = False  # `typing` itself would cost this process memory
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Samples:
                 continue
             for mean, _ in pairs:
                 value = getattr(result, mean.pick) if isinstance(mean.pick, str) else result
-                if value > mean.most:
+                if value > mean.most or value == NO_VALUE:
                     continue
                 window = windows.get(mean.name)
                 if window is None:

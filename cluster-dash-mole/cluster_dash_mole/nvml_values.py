@@ -6,6 +6,7 @@ mole how to describe the answer. No imports: the process's memory counts.
 
 from __future__ import annotations
 
+NO_VALUE = 2**32 - 1  # all bits of an unsigned int: what drivers have been seen to give for "no value"
 BLANK = 10**18  # at and above lie the numbers that NVIDIA's tools write for "no value"
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WRONG_SETTING, ANOTHER_MOLE = 2, 3
+WRONG_SETTING, ANOTHER_MOLE, MISSING_PACKAGE = 2, 3, 4
 
 
 def end_on_signals() -> None:
@@ -36,8 +36,20 @@ def end_on_signals() -> None:
 
 
 def main(folder: Path) -> int:
-    """0 after a signal, 2 when a setting is wrong, 3 when another mole is there already."""
+    """0 after a signal, 2 = a wrong setting, 3 = another mole is there already, 4 = a package is missing."""
     end_on_signals()
+    try:
+        return _main(folder)
+    except ModuleNotFoundError as error:
+        print(
+            f"cluster-dash-mole: the Python package {error.name!r} is missing in {sys.executable}: "
+            "install requirements.txt beside smart_startup.py, as setup.md says",
+            file=sys.stderr,
+        )
+        return MISSING_PACKAGE
+
+
+def _main(folder: Path) -> int:
     os.umask(0o077)
     # Only now what takes long to import, so that a Ctrl-C meanwhile ends quietly.
     from cluster_dash_mole.config import ConfigError, choose_config, load_config

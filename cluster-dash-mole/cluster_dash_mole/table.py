@@ -35,10 +35,15 @@ def _fullest_disk(disks: dict[str, Any]) -> list[str]:
 
 def _render_gpu(gpu: dict[str, Any]) -> str:
     if gpu["state"] != "ok":
-        return f"{gpu['index']:>3}  {_pad(gpu['name'], 22)}  {gpu['state']}: {gpu['error']}"
+        return f"{_index(gpu)}  {_pad(gpu['name'], 22)}  {gpu['state']}: {gpu['error']}"
     memory = f"{_gib(gpu['used_mem'])} / {_gib(gpu['total_mem'])} GiB"
     users = " ".join(gpu["users"] or {})
-    return f"{gpu['index']:>3}  {_pad(gpu['name'], 22)}  {_number(gpu['gpu_util'], 3, 0)} %  {memory}  {users}"
+    return f"{_index(gpu)}  {_pad(gpu['name'], 22)}  {_number(gpu['gpu_util'], 3, 0)} %  {memory}  {users}"
+
+
+def _index(gpu: dict[str, Any]) -> str:
+    """A GPU that only the PCI bus shows has none."""
+    return f"{'-' if gpu['index'] is None else gpu['index']:>3}"
 
 
 def _gib(mib: float | None) -> str:

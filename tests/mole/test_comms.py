@@ -318,6 +318,28 @@ def test_the_server_may_ask_for_fewer_posts_but_not_for_more_nor_for_none(
     assert sender.due(100 + interval_s)
 
 
+@pytest.mark.parametrize("said", [b"1" + b"0" * 400, b"[" * 60_000])
+def test_an_answer_that_is_beyond_measure_costs_no_traceback(
+    peer: Peer, send_to: Sending, caplog: pytest.LogCaptureFixture, said: bytes
+) -> None:
+    peer.answer = (200, b'{"success": true, "next_post_s": %s, "server_time": %s}' % (said, said))
+    sender = send_to(peer.address)
+    sender.send(POST, 0)
+    wait_until(lambda: peer.posts and not sender._busy)  # pyright: ignore[reportPrivateUsage]
+    assert not [record for record in caplog.records if record.exc_info]
+    assert sender.read_skew() is None
+
+
+def test_a_server_that_repeats_the_passcode_does_not_bring_it_into_the_log(
+    peer: Peer, send_to: Sending, caplog: pytest.LogCaptureFixture
+) -> None:
+    peer.answer = (401, b'{"success": false, "msg": "you sent canary as auth_code"}')
+    sender = send_to(peer.address)
+    sender.send(POST, 0)
+    wait_until(lambda: "you sent *** as auth_code" in caplog.text)
+    assert "canary" not in caplog.text
+
+
 def test_the_servers_time_tells_how_far_this_clock_is_ahead(peer: Peer, send_to: Sending) -> None:
     sender = send_to(peer.address)
     assert sender.read_skew() is None

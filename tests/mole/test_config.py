@@ -100,6 +100,11 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
         ),
         ("[Json_Sender_Logger]\nauth_code = ['canary']", "auth_code = (not shown): must be text"),
         ("[Json_Sender_Logger]\nauth_codes = 'canary'", "auth_codes: no such setting"),
+        ("[Json_Sender_Logger]\npasscode = 'canary'", "passcode: no such setting"),
+        (
+            "[Json_Sender_Logger]\naddress_in = 'htp://u:canary/p@h/?token=canary'",
+            "address_in = 'htp://...@h/?...: must be",
+        ),
         ("[Json_Sender_Logger]\nca_file = '/gone.pem'", "ca_file = '/gone.pem': must be empty, or a file that can be"),
         ("[Json_Sender_Logger]\nca_file = '/etc/hostname'", "holds certificates"),
         ("[Json_Sender_Logger]\ninsecure = 'yes'", "insecure = 'yes': must be true or false"),

@@ -65,9 +65,13 @@ def test_a_host_without_the_library_says_so_in_the_seeds_words(
     monkeypatch.setenv("LD_LIBRARY_PATH", without_library(tmp_path)["LD_LIBRARY_PATH"])
     assert host.trouble() == ("error", NO_LIBRARY)
     wait_until(lambda: not nvml_processes() or nvml_processes()[0].status() == psutil.STATUS_ZOMBIE)
+    host.reader.expects_library = False
+    host.clock.now += 5
+    host.trouble()
+    wait_until(lambda: not nvml_processes() or nvml_processes()[0].status() == psutil.STATUS_ZOMBIE)
     host.clock.now += 60
     host.trouble()
-    assert host.reader.pid is None, "looked for again too soon"
+    assert host.reader.pid is None, "looked for again too soon on a host without a GPU"
 
 
 @pytest.mark.parametrize(
@@ -87,6 +91,20 @@ def test_a_driver_that_comes_back_is_seen(standin: NvmlStandin, host: Host) -> N
     standin.set(Gpu())
     wait_until(lambda: H100_0 in host.gpus())
     assert host.errors == {}
+
+
+def test_a_library_that_returns_to_a_host_with_gpus_is_found_within_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, standin: NvmlStandin, host: Host
+) -> None:
+    standin.set(Gpu())
+    found = standin.library.parent
+    monkeypatch.setenv("LD_LIBRARY_PATH", without_library(tmp_path)["LD_LIBRARY_PATH"])
+    for _ in range(8):
+        host.trouble()
+        wait_until(lambda: all(child.status() == psutil.STATUS_ZOMBIE for child in nvml_processes()))
+        host.clock.now += 61
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(found))
+    assert H100_0 in host.gpus()
 
 
 def test_a_driver_that_is_asked_again_has_its_trouble_until_it_answers(standin: NvmlStandin, host: Host) -> None:

@@ -28,13 +28,34 @@ def test_where_nothing_can_be_written_the_id_is_random_and_that_is_said(
     assert "this mole's id is new at each start" in caplog.text
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"id": "x", "starts": 1}', '{"starts": 1}', "\xff", "[" * 100_000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"id": "9b1f1c52-7b57-4d5c-9d0c-3f2f6a0d8e11", "starts": 1' + "0" * 300 + "}",
+        '{"id": "9b1f1c52-7b57-4d5c-9d0c-3f2f6a0d8e11", "starts": "7"}',
+        "",
+        "[]",
+        '{"id": "x", "starts": 1}',
+        '{"starts": 1}',
+        "\xff",
+        "[" * 100_000,
+    ],
+)
 def test_a_damaged_state_gives_a_new_id(tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "mole.json").write_text(content, encoding="latin-1")
     first = load_identity(tmp_path)
     assert "mole.json is damaged: it is set aside as mole.damaged, and this mole gets a new id" in caplog.text
     assert (tmp_path / "mole.damaged").read_text(encoding="latin-1") == content
     assert load_identity(tmp_path).mole_id == first.mole_id
+
+
+def test_a_user_without_a_home_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_uid: int) -> None:
+        raise KeyError("uid not found")
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert state_folder("", {}, "key") == Path("/var/lib/cluster-dash-mole/key")
 
 
 def test_the_folder_is_systemds_else_the_users() -> None:

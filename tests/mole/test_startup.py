@@ -156,6 +156,15 @@ def test_a_wrong_setting_stops_the_start_with_one_line(tmp_path: Path, start_mol
     assert mole.log == f"cluster-dash-mole: {setting}: must be a number of seconds from 0.1 to 86400\n"
 
 
+def test_a_missing_package_is_named_and_no_traceback(tmp_path: Path) -> None:
+    script = str(MOLE_FOLDER / "smart_startup.py")
+    environ = {"HOME": str(tmp_path), "CLUSTER_DASH_MOLE_STATE_STATE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-S", script], env=environ, capture_output=True, timeout=30, check=False)
+    assert done.returncode == 4
+    assert b"the Python package 'requests' is missing" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
 def test_a_start_is_counted_in_the_state_folder(
     peer: Peer, standin: NvmlStandin, start_mole: Start, tmp_path: Path
 ) -> None:

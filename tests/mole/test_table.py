@@ -36,6 +36,10 @@ def test_a_lost_gpu_says_why() -> None:
     assert "lost: GPU is lost" in render_table(post(state="lost", error="GPU is lost"))
 
 
+def test_a_gpu_without_an_index_has_a_line_too() -> None:
+    assert "  -  NVIDIA H100" in render_table(post(index=None, state="lost", error="not listed"))
+
+
 def test_no_name_can_steer_the_terminal_or_break_a_line() -> None:
     hostile: dict[str, Any] = {"evil\x1b[2J\x07\n\u202eeman": {}}
     text = render_table(post(users=hostile, name="\x1b]0;owned\x07"))
