@@ -16,6 +16,8 @@ from nvml_standin import Gpu, NvmlStandin
 from cluster_dash_mole import __version__
 from mole.peers import MoleProcess, Peer, free_port, wait_until
 
+pytestmark = pytest.mark.slow
+
 COMMAND = str(Path(sys.executable).with_name("cluster-dash-mole"))
 FAST = {"CLUSTER_DASH_MOLE_POLL_SETTINGS_POLL_INTERVAL_IN_SECS": "0.2"}
 Call = Callable[..., "subprocess.CompletedProcess[str]"]

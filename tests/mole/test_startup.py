@@ -17,6 +17,8 @@ from nvml_standin import Gpu, NvmlStandin
 from cluster_dash_mole import __version__
 from mole.peers import MOLE_FOLDER, MoleProcess, Peer, free_port, wait_until
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., MoleProcess]
 
 

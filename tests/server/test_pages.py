@@ -203,6 +203,7 @@ def test_a_host_page_shows_what_its_gpus_do_beside_their_memory(client: FlaskCli
     assert "power limit" in first
     assert '<td class="n">–</td>\n    <td class="n">0</td>' in second
     assert "0.5 of 9.6 GiB" in instance
+    assert "nobody" in first
     assert "<span>6.1.0</span>" in page
 
 

@@ -15,6 +15,8 @@ import pytest
 import requests
 from processes import ROOT, WAITRESS, Server
 
+pytestmark = pytest.mark.slow
+
 BIN = Path(sys.executable).parent
 COMMANDS = {
     "waitress-serve": [str(BIN / "waitress-serve"), *WAITRESS[3:]],

@@ -17,6 +17,8 @@ from processes import ROOT, Program, Server, until
 
 from cluster_dash_mole.pci import count_nvidia_gpus
 
+pytestmark = pytest.mark.slow
+
 MOLE = [sys.executable, str(ROOT / "cluster-dash-mole" / "smart_startup.py")]
 HOSTNAME = os.uname().nodename
 
