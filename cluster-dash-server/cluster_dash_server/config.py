@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast, get_origin
 
 import msgspec
 
@@ -35,6 +35,8 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     passcode: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     """None: nothing is configured, `PASSCODE` counts and only from loopback."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names that the Host header may hold, without port, besides those of loopback; empty: any."""
 
 
 class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,9 +48,31 @@ class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_hosts: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
 
 
+class Serve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How `cluster-dash-server serve` listens. Bare waitress-serve has its own options."""
+
+    listen: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...] = ("*:8080",)
+    """host:port each; * is all of IPv4 and IPv6."""
+    threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
+    max_connections: Annotated[int, msgspec.Meta(ge=8, le=100_000)] = 5_000
+    header_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
+    body_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
+    idle_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 75.0
+    send_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 20.0
+    trusted_proxy: str = ""
+    """The address of the one reverse proxy whose X-Forwarded-For, -Proto and -Host are believed; * for any."""
+
+
+class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     access: Access = Access()
     live: Live = Live()
+    serve: Serve = Serve()
+    log: Log = Log()
 
 
 def read_config(environ: Mapping[str, str] = os.environ, default_file: Path = DEFAULT_FILE) -> Config:
@@ -111,6 +135,8 @@ def _convert(settings: dict[str, Any], sources: dict[tuple[str, str], str], file
             if key not in types:
                 raise ConfigError(f"{source} is no setting; [{section}] has: {', '.join(types)}")
             text = source.startswith(PREFIX)
+            if text and get_origin(types[key]) is tuple:
+                value = str(value).replace(",", " ").split()
             try:
                 converted.setdefault(section, {})[key] = msgspec.convert(value, types[key], strict=not text)
             except msgspec.ValidationError as error:

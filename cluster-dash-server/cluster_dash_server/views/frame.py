@@ -34,6 +34,9 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
 }
+UNGUARDED = (
+    "This server runs without the limits of “cluster-dash-server serve”: a few slow or many open connections stop it."
+)
 FOR_GOOD = "public, max-age=31536000, immutable"
 
 
@@ -54,7 +57,7 @@ class OrjsonProvider(JSONProvider):
         return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
 
 
-def register(app: Flask, warning: str | None, plotly: Plotly) -> None:
+def register(app: Flask, warning: str | None, plotly: Plotly, guarded: bool) -> None:
     app.json = OrjsonProvider(app)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     jinja_filters: dict[str, Any] = app.jinja_env.filters
@@ -75,7 +78,12 @@ def register(app: Flask, warning: str | None, plotly: Plotly) -> None:
 
     jinja_globals: dict[str, Any] = app.jinja_env.globals
     jinja_globals.update(
-        asset=asset, navigation=NAVIGATION, warning=warning, plotly_url=plotly.url, missing=wording.MISSING
+        asset=asset,
+        navigation=NAVIGATION,
+        warning=warning,
+        unguarded=None if guarded else UNGUARDED,
+        plotly_url=plotly.url,
+        missing=wording.MISSING,
     )
     app.config["COMPRESS_MIMETYPES"] = ["text/html", "text/css", "text/javascript", "text/plain", "application/json"]
     Compress(app)
