@@ -14,7 +14,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,11 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import posts
-from processes import Server
+from processes import SERVE, Server
 
 from cluster_dash_server.serving.sockets import allow_descriptors
 
 PASSCODE = "a-passcode-for-the-benchmark"
-SERVE = [sys.executable, "-m", "cluster_dash_server", "serve", "--listen", "127.0.0.1:{port}"]
 BARE = [sys.executable, __file__, "--bare"]
 INTERVAL_S = 5.0
 
@@ -115,7 +114,7 @@ class Sender:
 
 
 @contextmanager
-def running(command: list[str]) -> Iterator[Server]:
+def running(command: list[str]) -> Generator[Server]:
     with tempfile.TemporaryDirectory() as folder:
         environ = {"CLUSTER_DASH_PASSCODE": PASSCODE, "STATE_DIRECTORY": folder}
         with Server(Path(folder), environ, command=command) as server:
@@ -233,7 +232,12 @@ def main() -> None:
     ):
         found = many(given.hosts, given.seconds, keep, at_once)
         print(f"{given.hosts} hosts at {INTERVAL_S:.0f} s, {name}:")
-        print("  " + "  ".join(f"{what} {value:,.3g}" if value < 1000 else f"{what} {value:,.0f}" for what, value in found.items()))
+        print(
+            "  "
+            + "  ".join(
+                f"{what} {value:,.3g}" if value < 1000 else f"{what} {value:,.0f}" for what, value in found.items()
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from flask import Flask
 from . import errors, logs
 from .background import Background, stop_all
 from .config import Config, ConfigError, read_config
+from .headers import add_headers
 from .hostcheck import check_host
 from .live.hosts import Hosts
 from .receive import posts
@@ -55,7 +56,7 @@ def create_app(
     ]
 
     app = Flask(__name__)
-    app.wsgi_app = check_host(app.wsgi_app, config.access.allowed_hosts)  # pyright: ignore[reportAttributeAccessIssue]  as Flask documents it
+    app.wsgi_app = add_headers(check_host(app.wsgi_app, config.access.allowed_hosts))  # pyright: ignore[reportAttributeAccessIssue]  as Flask documents it
     app.url_map.merge_slashes = False
     frame.register(app, gate.warning, plotly, guarded)
     errors.register(app)

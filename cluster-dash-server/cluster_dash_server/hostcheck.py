@@ -44,11 +44,5 @@ def _is_allowed(host: str, names: set[str]) -> bool:
 
 def _refuse(start_response: Any, status: str, message: str) -> list[bytes]:
     body = orjson.dumps({"msg": message, "success": False}, option=orjson.OPT_APPEND_NEWLINE)
-    headers = {
-        "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
-        "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "no-store",
-    }
-    start_response(status, list(headers.items()))
+    start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
     return [body]

@@ -8,6 +8,8 @@ import orjson
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask
 
+from ..headers import SECURITY_HEADERS
+
 MOST_HEADERS = 100
 LONGEST_LENGTH = 18
 """Digits of a Content-Length; Python refuses to read numbers of thousands of digits with an error of its own."""
@@ -68,9 +70,7 @@ class JsonErrorTask(ErrorTask):
         message = WORDS.get(error.code, error.reason) + detail
         body = orjson.dumps({"msg": message, "success": False}, option=orjson.OPT_APPEND_NEWLINE)
         self.status = f"{error.code} {error.reason}"
-        self.response_headers.extend(
-            [("Content-Type", "application/json"), ("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store")]
-        )
+        self.response_headers.extend([("Content-Type", "application/json"), *SECURITY_HEADERS])
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)

@@ -27,6 +27,8 @@ TICK_S = 1.0
 MAX_HEADER_BYTES = 16 * 1024
 RECEIVED_AT_ONCE = 64 * 1024
 DRAIN_S = 5.0
+READ_S = 0.2
+"""At the end, for what was sent and not yet read."""
 STUCK_S = 60.0
 """Requests wait and none was answered for this long: systemd hears nothing more and starts the server again."""
 
@@ -108,13 +110,18 @@ class Server:
         return now - self._progress[0] > STUCK_S
 
     def _drain(self) -> None:
+        """What has come already is read and answered."""
         for listener in self._listeners:
+            listener.handle_accept()
             listener.stop_accepting()
-        deadline = self._monotonic() + DRAIN_S
-        while self.connections.close_idle() and self._monotonic() < deadline:
+        began = self._monotonic()
+        is_open = True
+        while is_open and self._monotonic() - began < DRAIN_S:
             for listener in self._listeners:
                 listener.woken()
-            self._loop.run_once(0.1)
+            self._loop.run_once(0.05)
+            if self._monotonic() - began > READ_S:
+                is_open = self.connections.close_idle()
 
     def _close(self) -> None:
         self.connections.close_all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import socket
 
@@ -61,8 +62,9 @@ def allow_descriptors(connections: int) -> int:
     wanted = connections + RESERVE
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < allowed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
-        soft = allowed
+        with contextlib.suppress(OSError, ValueError):  # a sandbox may forbid it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+            soft = allowed
     if soft == resource.RLIM_INFINITY:
         return connections
     return min(connections, max(LEAST_CONNECTIONS, soft - RESERVE if soft > 2 * RESERVE else soft // 2))
