@@ -43,7 +43,11 @@ def _escape(character: str) -> str:
 
 def one_line(text: str) -> str:
     """Line ends and what else a terminal would obey are escaped; letters of every language stay."""
-    return "".join(each if each.isprintable() else _escape(each) for each in text)[:LONGEST_LINE]
+    return _printable(text)[:LONGEST_LINE]
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(each if each.isprintable() else _escape(each) for each in text)
 
 
 class TextLines(logging.Formatter):
@@ -64,7 +68,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)[:LONGEST_LINE]
-        return orjson.dumps(event).decode()
+        return _printable(orjson.dumps(event).decode())
 
 
 @dataclass(slots=True)

@@ -103,7 +103,8 @@ def test_only_the_trusted_proxy_is_believed(tmp_path: Path) -> None:
 def test_its_log_can_be_lines_of_json(tmp_path: Path) -> None:
     with Server(tmp_path, command=[*SERVE, "--log-format", "json"]) as server:
         server.post(posts.host_post(auth_code="wrong"))
-        events = [json.loads(line) for line in until(lambda: "refused" in server.log and server.log).splitlines()]
+        until(lambda: "refused" in server.log)
+        events = [json.loads(line) for line in server.log.splitlines()]
     assert {"time", "level", "logger", "message"} == set(events[0])
     assert [event["level"] for event in events if "refused a post" in event["message"]] == ["warning"]
 
