@@ -1,4 +1,4 @@
-"""The unit that runs the server: what it tells systemd, and how little it may do. systemd's own check is in tests/mole."""
+"""The unit that runs the server: what it tells systemd, and how little it may do. systemd checks it in tests/mole."""
 
 from __future__ import annotations
 
