@@ -14,7 +14,8 @@ from typing import Any
 import orjson
 from flask import Response
 
-from ..live.hosts import Hosts, SeriesColumns
+from ..live.hosts import Hosts
+from ..live.rows import SeriesColumns
 from ..points import NO_DEVICE
 from ..query import FleetBucket, HostNow, bucket_s
 from .wording import duration, printable, shorten
@@ -54,7 +55,7 @@ def cpu_now(rows: list[HostNow]) -> Figure:
 
 
 def memory_now(rows: list[HostNow]) -> Figure:
-    available = [row.latest.post.get("memory", {}).get("available_gb") for row in rows]
+    available = [row.post.get("memory", {}).get("available_gb") for row in rows]
     return _bars("Memory now", rows, [("used", [row.mem_used_gib for row in rows]), ("available", available)], "GiB")
 
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import orjson
 
-from ..live.hosts import Host, Hosts, SeriesColumns
+from ..live.hosts import Host, Hosts
+from ..live.rows import SeriesColumns
 from ..points import GIB, MIB, NO_DEVICE
 from .figures import MOST_LINES, Figure, label, lines_figure
 

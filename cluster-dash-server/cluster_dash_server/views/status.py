@@ -47,13 +47,13 @@ def routes(hosts: Hosts, warning: str | None) -> Blueprint:
         page = render_template(
             "host.html",
             row=row,
-            post=row.latest.post,
+            post=row.post,
             notes=notes_of(row),
             figures=drawn,
             figures_json=figures.embed(drawn),
             most_processes=MOST_PROCESSES,
             events=hosts.events(found),
-            beside={name: by_device(row.latest.post, metric) for name, metric in BESIDE.items()},
+            beside={name: by_device(row.post, metric) for name, metric in BESIDE.items()},
         )
         return Response(page, headers={"Vary": "Accept"})
 
