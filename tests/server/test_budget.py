@@ -51,7 +51,7 @@ class Fleet:
 def test_with_memory_enough_every_host_has_what_is_promised() -> None:
     fleet = Fleet()
     fleet.run(1800, {"a": 100, "b": 400})
-    assert fleet.hosts.share() == 1
+    assert fleet.hosts.kept().share == 1
     assert fleet.span_s("a") >= 900
     assert fleet.span_s("b") >= 900
 
@@ -63,17 +63,17 @@ def test_where_memory_is_short_the_history_is_shorter_for_all_alike_and_fits() -
     assert fleet.bytes <= 1.1 * MIB
     spans = [fleet.span_s(name) for name in hosts]
     assert max(spans) - min(spans) <= 16 * 5
-    assert fleet.hosts.share() * 900 == pytest.approx(sum(spans) / len(spans), abs=100)
+    assert fleet.hosts.kept().share * 900 == pytest.approx(sum(spans) / len(spans), abs=100)
     assert 200 < min(spans) < 500
 
 
 def test_the_history_grows_again_when_hosts_have_gone() -> None:
     fleet = Fleet(memory_mib=1, headline_hours=1)
     fleet.run(1200, {f"gpu{number}": 120 for number in range(30)})
-    short = fleet.hosts.share()
+    short = fleet.hosts.kept().share
     assert short < 0.6
     fleet.run(4800, {"gpu0": 120, "gpu1": 120})
-    assert fleet.hosts.share() == 1
+    assert fleet.hosts.kept().share == 1
     assert fleet.span_s("gpu0") >= 900
 
 
@@ -81,11 +81,11 @@ def test_a_host_that_sends_much_more_is_cut_before_the_others() -> None:
     fleet = Fleet(memory_mib=4)
     fleet.run(1800, {**{f"gpu{number}": 100 for number in range(30)}, "greedy": 2000}, {"greedy": 5})
     assert fleet.bytes <= 4.4 * MIB
-    assert fleet.hosts.share() == 1
+    assert fleet.hosts.kept().share == 1
     assert fleet.span_s("gpu0") >= 900
     greedy = fleet.hosts.get("greedy")
     assert greedy is not None
-    assert fleet.hosts.share(greedy) < 0.5
+    assert fleet.hosts.kept(greedy).share < 0.5
 
 
 def test_however_little_memory_there_is_the_newest_values_are_kept() -> None:

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -100,6 +100,15 @@ def _hidden_gpus(post: dict[str, Any], before: Latest | None) -> list[Gpu]:
     return [gpu.unreadable(*error) for gpu in known]
 
 
+class Kept(NamedTuple):
+    """How far the history is promised to go back, what share of that there is memory for, and how much memory."""
+
+    recent_s: float
+    headline_s: float
+    share: float
+    memory_mib: int
+
+
 class Hosts:
     def __init__(self, settings: Live, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
@@ -158,9 +167,11 @@ class Hosts:
             segments = host.history.minute_segments()
         return columns(segments, metrics)
 
-    def share(self, host: Host | None = None) -> float:
-        """What memory allows of the minutes and hours that are promised: for one host, or for all in general."""
-        return host.history.share if host else self._budget.share
+    def kept(self, host: Host | None = None) -> Kept:
+        """Of one host, or in general."""
+        settings = self._settings
+        share = host.history.share if host else self._budget.share
+        return Kept(settings.recent_minutes * 60, settings.headline_hours * 3600, share, settings.memory_mib)
 
     def keep_within_memory(self) -> None:
         """Forgets what is too old, and for want of memory what is less old."""
