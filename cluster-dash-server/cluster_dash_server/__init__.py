@@ -84,8 +84,8 @@ def _config_or_exit() -> Config:
 
 
 def _forget_old_history(hosts: Hosts) -> float:
-    hosts.forget_old_history(time.time())
-    return 60.0
+    hosts.keep_within_memory()
+    return 10.0
 
 
 def _start(background: list[Background]) -> None:

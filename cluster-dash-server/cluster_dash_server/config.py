@@ -43,9 +43,12 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is kept in memory."""
 
-    history_rows: Annotated[int, msgspec.Meta(ge=2, le=100_000)] = 720
-    """Posts of a host that its recent history holds: an hour at 5 s."""
-    history_max_age_s: Annotated[float, msgspec.Meta(ge=60, le=31 * 86400)] = 86_400.0
+    recent_minutes: Annotated[float, msgspec.Meta(ge=1, le=1440)] = 15.0
+    """Everything that a host posted."""
+    headline_hours: Annotated[float, msgspec.Meta(ge=1, le=31 * 24)] = 24.0
+    """The headline metrics, by the minute."""
+    memory_mib: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 128
+    """For the history of all hosts: where it isn't enough, minutes and hours are shorter for all."""
     max_hosts: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
 
 

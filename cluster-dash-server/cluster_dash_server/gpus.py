@@ -14,6 +14,7 @@ NO_INDEX = 65535
 FREE_BELOW_MIB = 1024
 FREE_BELOW_PERCENT = 5
 LITTLE_USED_BELOW_PERCENT = 30
+WITH_VALUES = ("ok", "error")
 
 
 @dataclass(slots=True)
@@ -46,28 +47,42 @@ class Gpu:
     uuid: str | None
     total_mib: float | None
     used_mib: float | None
+    mem_percent: float | None
     util_percent: float | None
     """Share of the last second or less in which a kernel ran; says nothing of the load."""
     memory_util_percent: float | None
     state: str
     """ok, lost, error or hung, as the mole says."""
     error: str | None
-    users: dict[str, Any]
-    """As posted: user, then pid."""
-    processes: list[Process]
-    throttled_by: list[str]
-    mig: list[MigInstance]
+    entry: dict[str, Any]
+    """As posted."""
+
+    @property
+    def has_values(self) -> bool:
+        """One failing call leaves the other values true."""
+        return self.state in WITH_VALUES
+
+    @property
+    def users(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """As posted: user, then pid."""
+        return self.entry.get("users") or {}
+
+    @property
+    def processes(self) -> list[Process]:
+        return _processes(self.users) if self.has_values else []
+
+    @property
+    def throttled_by(self) -> list[str]:
+        return reasons_of(self.entry.get("throttle_reasons")) if self.has_values else []
+
+    @property
+    def mig(self) -> list[MigInstance]:
+        return _instances(self.entry.get("mig") or []) if self.has_values else []
 
     @property
     def number(self) -> str:
         """The index as a person reads it."""
         return "?" if self.index == NO_INDEX else str(self.index)
-
-    @property
-    def mem_percent(self) -> float | None:
-        if self.used_mib is None or not self.total_mib:
-            return None
-        return min(100.0, self.used_mib / self.total_mib * 100)
 
     @property
     def is_readable(self) -> bool:
@@ -85,25 +100,24 @@ class Gpu:
     @property
     def is_little_used(self) -> bool:
         """Free by the original's rule, which its scripts and the history count by."""
-        share = self.mem_percent
-        return (
-            share is not None
-            and self.util_percent is not None
-            and max(share, self.util_percent) < LITTLE_USED_BELOW_PERCENT
-        )
+        share, util = self.mem_percent, self.util_percent
+        if share is None or util is None:
+            return False
+        return share < LITTLE_USED_BELOW_PERCENT and util < LITTLE_USED_BELOW_PERCENT
 
     def unreadable(self, state: str, error: str) -> Gpu:
         """The GPU while its driver tells nothing: no values, nobody on it."""
-        return Gpu(
-            self.id, self.index, self.name, self.uuid, self.total_mib, None, None, None, state, error, {}, [], [], []
-        )  # fmt: skip
+        return Gpu(self.id, self.index, self.name, self.uuid, self.total_mib, None, None, None, None, state, error, {})
 
     def user_mib(self) -> dict[str, float | None]:
         """Memory by user; None for a user none of whose processes has a known size."""
         sums: dict[str, float | None] = {}
-        for process in self.processes:
-            known = sums.get(process.user)
-            sums[process.user] = known if process.mem_mib is None else (known or 0.0) + process.mem_mib
+        for user, processes in self.users.items() if self.has_values else ():
+            sums[user] = None
+            for process in processes.values():
+                mib = process.get("mem")
+                if mib is not None:
+                    sums[user] = (sums[user] or 0.0) + mib
         return sums
 
 
@@ -129,22 +143,21 @@ def _is_error_entry(gpu_id: str, entry: dict[str, Any]) -> bool:
 def _gpu(gpu_id: str, entry: dict[str, Any], position: int) -> Gpu:
     index = entry.get("index")
     state = entry.get("state") or ("error" if entry.get("error") else "ok")
-    readable = state in ("ok", "error")  # one failing call leaves the other values true
+    readable = state in WITH_VALUES
+    total, used = entry.get("total_mem"), entry.get("used_mem") if readable else None
     return Gpu(
-        id=gpu_id,
-        index=int(index) if index is not None else NO_INDEX if "index" in entry else position,
-        name=entry.get("name") or "unknown GPU",
-        uuid=entry.get("uuid"),
-        total_mib=entry.get("total_mem"),
-        used_mib=entry.get("used_mem") if readable else None,
-        util_percent=_share(entry.get("gpu_util")) if readable else None,
-        memory_util_percent=_share(entry.get("memory_util")) if readable else None,
-        state=state,
-        error=entry.get("error"),
-        users=entry.get("users") or {},
-        processes=_processes(entry.get("users") or {}) if readable else [],
-        throttled_by=reasons_of(entry.get("throttle_reasons")) if readable else [],
-        mig=_instances(entry.get("mig") or []) if readable else [],
+        gpu_id,
+        int(index) if index is not None else NO_INDEX if "index" in entry else position,
+        entry.get("name") or "unknown GPU",
+        entry.get("uuid"),
+        total,
+        used,
+        min(100.0, used / total * 100) if total and used is not None else None,
+        _share(entry.get("gpu_util")) if readable else None,
+        _share(entry.get("memory_util")) if readable else None,
+        state,
+        entry.get("error"),
+        entry,
     )
 
 

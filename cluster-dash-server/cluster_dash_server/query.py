@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .gpus import Gpu, Process
+from .gpus import Gpu, Process, gpu_error_of, gpus_of
 from .live.hosts import Host, Hosts, Latest
 from .points import mean
 
@@ -36,6 +36,11 @@ class HostNow:
 
     host: Host
     latest: Latest
+    post: dict[str, Any]
+    gpus: list[Gpu]
+    """Those that the host is known to have, though its driver may tell nothing of them now."""
+    gpu_error: tuple[str, str] | None
+    """(state, text) where the mole could read no GPU at all."""
     age_s: float
     status: str
     """up, stale or offline."""
@@ -52,13 +57,9 @@ class HostNow:
         return self.host.name
 
     @property
-    def gpus(self) -> list[Gpu]:
-        """Those that the host is known to have, though its driver may tell nothing of them now."""
-        return self.latest.known_gpus
-
-    @property
-    def gpu_error(self) -> tuple[str, str] | None:
-        return self.latest.gpu_error
+    def posted_gpus(self) -> list[Gpu]:
+        """Those that its newest post has."""
+        return [] if self.latest.hidden_gpus else self.gpus
 
     @property
     def state(self) -> str:
@@ -104,13 +105,17 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 def host_now(hosts: Hosts, host: Host) -> HostNow:
     latest = host.latest  # once: the next post may come while this one is read
-    cpu: dict[str, Any] = latest.post["cpu"]
-    memory: dict[str, Any] = latest.post.get("memory", {})
+    post = latest.post
+    cpu: dict[str, Any] = post["cpu"]
+    memory: dict[str, Any] = post.get("memory", {})
     used, total = memory.get("used_gb"), memory.get("total_gb")
     age_s = hosts.age_s(latest)
     return HostNow(
         host=host,
         latest=latest,
+        post=post,
+        gpus=latest.hidden_gpus or gpus_of(post),
+        gpu_error=gpu_error_of(post),
         age_s=age_s,
         status=latest.status(age_s),
         cpu_percent=cpu.get("cpu_percent"),
@@ -119,7 +124,7 @@ def host_now(hosts: Hosts, host: Host) -> HostNow:
         mem_percent=min(100.0, used / total * 100) if used is not None and total else None,
         mem_used_gib=used,
         mem_total_gib=total,
-        disks=[_disk(key, entry) for key, entry in latest.post.get("disk", {}).items()],
+        disks=[_disk(key, entry) for key, entry in post.get("disk", {}).items()],
     )
 
 
@@ -175,7 +180,7 @@ def fleet_history(hosts: Hosts, hours: float, now_s: float) -> list[FleetBucket]
     width, since = bucket_s(hours), now_s - hours * 3600
     buckets: dict[int, FleetBucket] = {}
     for host in hosts.all():
-        for column in hosts.series(host, *FIGURES):
+        for column in hosts.headline(host, *FIGURES):
             for start, figure in _means(column.time, column.value, since, width).items():
                 bucket = buckets.setdefault(start, FleetBucket(start, {}))
                 bucket.servers.setdefault(host.name, {})[FIGURES[column.key.metric]] = figure

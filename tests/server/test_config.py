@@ -35,9 +35,9 @@ def test_the_default_file_is_read_where_it_exists(tmp_path: Path) -> None:
 
 
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
-    text = '[access]\npasscode = "from the file"\n[live]\nhistory_rows = 100\nmax_hosts = 3\n'
-    config = config_of(tmp_path, text, CLUSTER_DASH_ACCESS_PASSCODE="mine", CLUSTER_DASH_LIVE_HISTORY_ROWS="200")
-    assert config == Config(Access(passcode="mine"), Live(history_rows=200, max_hosts=3))
+    text = '[access]\npasscode = "from the file"\n[live]\nmemory_mib = 100\nmax_hosts = 3\n'
+    config = config_of(tmp_path, text, CLUSTER_DASH_ACCESS_PASSCODE="mine", CLUSTER_DASH_LIVE_MEMORY_MIB="200")
+    assert config == Config(Access(passcode="mine"), Live(memory_mib=200, max_hosts=3))
 
 
 def test_the_passcode_has_a_short_form_and_an_empty_one_is_not_set(tmp_path: Path) -> None:
@@ -52,10 +52,10 @@ def test_the_passcode_has_a_short_form_and_an_empty_one_is_not_set(tmp_path: Pat
         ("[live", {}, "not valid TOML"),
         ("[nope]\na = 1", {}, "[nope] is no section; there are: access, live"),
         ("live = 5", {}, "[live] is no section"),
-        ("[live]\nnope = 1", {}, "live.nope is no setting; [live] has: history_rows"),
+        ("[live]\nnope = 1", {}, "live.nope is no setting; [live] has: recent_minutes"),
         ("[live]\nmax_hosts = 0", {}, "live.max_hosts = 0: expected a whole number >= 1"),
         ('[live]\nmax_hosts = "5"', {}, "live.max_hosts = '5': expected a whole number"),
-        ("[live]\nhistory_max_age_s = nan", {}, "live.history_max_age_s = nan"),
+        ("[live]\nheadline_hours = nan", {}, "live.headline_hours = nan"),
         ("", {"CLUSTER_DASH_LIVE_MAX_HOSTS": "many"}, "CLUSTER_DASH_LIVE_MAX_HOSTS = 'many': expected a whole number"),
         ("", {"CLUSTER_DASH_LIVE_MAX_HOSTS": "0"}, "CLUSTER_DASH_LIVE_MAX_HOSTS = '0': expected a whole number >= 1"),
         ('[access]\npasscode = ""', {}, "access.passcode = (a secret)"),

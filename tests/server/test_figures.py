@@ -9,9 +9,10 @@ import posts
 import pytest
 from flask.testing import FlaskClient
 
-from cluster_dash_server.views.figures import embed, label
+from cluster_dash_server.query import FleetBucket
+from cluster_dash_server.views.figures import embed, fleet_history, label
 
-PAGES = ["/cpu-data", "/memory", "/root_drive", "/load-data-1", "/history", "/host/gpu0"]
+PAGES = ["/cpu-data", "/memory", "/root_drive", "/load-data-1", "/history", "/host/gpu0", "/host/gpu0?hours=24"]
 
 
 def figures_of(client: FlaskClient, path: str) -> list[dict[str, Any]]:
@@ -52,6 +53,24 @@ def test_a_host_page_has_a_chart_for_each_kind_that_it_reported(client: FlaskCli
         "Load, 1 minute",
         "Disks",
     ]
+
+
+def test_the_last_day_of_a_host_is_its_headline_by_the_minute(client: FlaskClient) -> None:
+    figures = {
+        figure["layout"]["meta"]["title"]: figure for figure in figures_of(filled(client), "/host/gpu0?hours=24")
+    }
+    assert list(figures) == ["GPU utilisation", "GPU memory used", "CPU", "Memory used", "Fullest disk"]
+    assert [trace["name"] for trace in figures["GPU utilisation"]["data"]] == ["GPU 0", "GPU 1"]
+    assert figures["Fullest disk"]["data"][0]["y"][-1] == 93
+    assert figures["CPU"]["data"][0]["y"][-1] == 37.5
+
+
+def test_where_no_host_posted_the_fleets_line_breaks() -> None:
+    bucket = {"a": {"total_gpus": 4.0, "free_gpus": 1.0}}
+    buckets = [FleetBucket(start, bucket) for start in (300, 600, 1800, 2100)]
+    gpus, use = fleet_history(buckets, 24, 2200)
+    assert [trace["y"] for trace in gpus["data"]] == [[4, 4, None, 4, 4], [1, 1, None, 1, 1]]
+    assert use["data"][0]["y"] == [None] * 5
 
 
 def test_lines_are_named_by_their_device_and_tags(client: FlaskClient) -> None:

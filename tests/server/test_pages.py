@@ -10,6 +10,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from cluster_dash_server.config import Live
+from cluster_dash_server.live.hosts import Hosts
+from cluster_dash_server.points import points_of_post
+from cluster_dash_server.views import assets, charts, frame, legacy, status
+from cluster_dash_server.views.assets import Plotly
+
 ROUTES = [
     "/", "/gpu-data", "/cpu-data", "/memory", "/root_drive", "/load-data-1", "/demo-plot", "/history", "/health",
     "/data-out/gpu-data-simple", "/api/gpu-summary", "/api/dashboard-data", "/api/history-data",
@@ -205,6 +211,32 @@ def test_a_host_page_shows_what_its_gpus_do_beside_their_memory(client: FlaskCli
     assert "0.5 of 9.6 GiB" in instance
     assert "nobody" in first
     assert "<span>6.1.0</span>" in page
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/host/gpu0", "instead of 15 min: memory for history is limited to 1 MiB ([live] memory_mib)"),
+        ("/host/gpu0?hours=24", "instead of 24 h"),
+        ("/cpu-data", "instead of 15 min"),
+        ("/history", "instead of 24 h"),
+    ],
+)
+def test_a_page_says_when_memory_cuts_its_history(path: str, words: str) -> None:
+    seconds = [0.0]
+    hosts, plotly = Hosts(Live(memory_mib=1), lambda: seconds[0]), Plotly()
+    app = Flask("cluster_dash_server")
+    frame.register(app, None, plotly)
+    for blueprint in (status.routes(hosts, None), charts.routes(hosts), legacy.routes(hosts), assets.routes(plotly)):
+        app.register_blueprint(blueprint)
+    post = posts.host_post("gpu0", gpus=64)
+    hosts.record(post, points_of_post(post), 1e9)
+    assert "instead of" not in app.test_client().get(path).text
+    for second in range(900):
+        seconds[0] = second
+        hosts.record(post, points_of_post(post), 1e9 + second)
+    hosts.keep_within_memory()
+    assert words in app.test_client().get(path).text
 
 
 def test_a_disk_that_does_not_answer_is_told_since_when(client: FlaskClient) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import posts
+import pytest
 
-from cluster_dash_server.points import GIB, MIB, NO_DEVICE, Points, points_of_post
+from cluster_dash_server.gpus import gpus_of
+from cluster_dash_server.points import GIB, MIB, NO_DEVICE, Points, points_of_post, tags_json
 
 Rows = dict[tuple[str, int, str], tuple[float, str]]
 
 
 def rows_of(points: Points) -> Rows:
-    keys = zip(points.metric, points.device, points.tags_json, strict=True)
-    return dict(zip(keys, zip(points.value, points.unit, strict=True), strict=True))
+    columns = points.columns()
+    keys = zip(columns["metric"], columns["device"], columns["tags_json"], strict=True)
+    return dict(zip(keys, zip(columns["value"], columns["unit"], strict=True), strict=True))
 
 
 def rows_of_post(**sections: Any) -> Rows:
@@ -21,12 +25,50 @@ def rows_of_post(**sections: Any) -> Rows:
 
 
 def test_every_column_has_a_row_for_each_point() -> None:
-    post = posts.host_post(gpus=8)
-    points = points_of_post(post)
-    lengths = {len(getattr(points, name)) for name in Points.__slots__}
-    assert lengths == {len(points)}
-    assert set(points.host) == {"gpu01"}
-    assert set(points.event_time) == {post["timestamp"]}
+    post = posts.host_post(gpus=8, cpu={"cpu_percent": None})
+    columns = points_of_post(post).columns()
+    assert list(columns) == [
+        "event_time", "run_id", "host", "rank", "device", "step", "metric", "value", "unit", "tags_json",
+    ]  # fmt: skip
+    assert len({len(column) for column in columns.values()}) == 1
+    assert set(columns["host"]) == {"gpu01"}
+    assert set(columns["event_time"]) == {post["timestamp"]}
+
+
+def test_posts_that_report_alike_share_a_layout_and_others_do_not() -> None:
+    first = points_of_post(posts.host_post("a", cpu={"cpu_percent": 5}))
+    assert points_of_post(posts.host_post("b", cpu={"cpu_percent": None})).layout is first.layout
+    changed: list[posts.Post] = [
+        {"gpus": 7},
+        {"disk": {"/other": {"percent_used": 5}}},
+        {"gpu": {"0_X": posts.busy_gpu(0, "someone else")}},
+        {"metrics": {"m": {"value": [1]}}},
+        {"metrics": {"sys.gpu.power_w": {"unit": "kW", "device": list(range(8)), "value": [1.0] * 8}}},
+    ]
+    layouts = [points_of_post(posts.host_post("c", **each)).layout for each in changed]
+    assert len({id(layout) for layout in [*layouts, first.layout]}) == 6
+
+
+@pytest.mark.parametrize("name", ["mole_gpus", "mole_no_driver", "mole_no_gpu"])
+def test_the_points_of_a_real_post_are_those_of_its_sections(name: str) -> None:
+    post = json.loads((posts.ROOT / "tests" / "contract" / f"{name}.json").read_text("utf-8"))
+    rows = rows_of(points_of_post(post))
+    for metric, columns in post["metrics"].items():
+        devices = columns.get("device", [NO_DEVICE] * len(columns["value"]))
+        tags = columns.get("tags", [{}] * len(columns["value"]))
+        for value, device, row_tags in zip(columns["value"], devices, tags, strict=True):
+            assert rows[metric, device, tags_json(row_tags)] == (value, columns.get("unit", ""))
+    for gpu in gpus_of(post):
+        assert rows.get(("sys.gpu.util_percent", gpu.index, ""), (None, "%")) == (gpu.util_percent, "%")
+        for user, mib in gpu.user_mib().items():
+            expected = None if mib is None else (mib * MIB, "B")
+            assert rows.get(("sys.gpu.user_mem_bytes", gpu.index, tags_json({"user": user}))) == expected
+
+
+def test_the_fullest_disk_is_a_point_of_its_own() -> None:
+    assert rows_of_post()["sys.disk.fullest_percent", NO_DEVICE, ""] == (93, "%")
+    unknown = rows_of_post(disk={"/": {"percent_used": None}})
+    assert ("sys.disk.fullest_percent", NO_DEVICE, "") not in unknown
 
 
 def test_values_are_in_base_units() -> None:

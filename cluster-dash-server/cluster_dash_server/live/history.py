@@ -1,94 +1,168 @@
-"""Takes the points of a host's posts, gives its recent history: one column of time, one of values for each series.
+"""Takes the points of a host's posts, gives its recent history: all series for minutes, the headline series for a day.
 
-Values are float32 and NaN where a post lacked the series: 720 rows of 120 series take 350 kB.
+`RecentHistory.share` shortens both where memory is short (see `budget.py`).
 """
 
 from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..points import Points
+from ..points import Layout, Number, Points, SeriesKey
+from .minutes import minute_of
+from .rows import Rows, Segment
 
 MAX_SERIES = 2_000
 """Of one host. A sender that invents names must not fill the memory: further series are left out and counted."""
+COUNT_AGAIN_AFTER_S, COUNTED_AT_ONCE = 60.0, 5
 CLOCK_STEP_S = 2.0
+FEWEST_ROWS = 60
+"""What a host that posts seldom, or no more, keeps beyond the minutes; not beyond the hours."""
+ROWS_PER_S = 1
+"""A host that posts more often has that much less time in its recent history."""
+BLOCK_ROWS, BLOCK_MINUTES = 16, 60
+MINUTE_S = 60
 
 
-class SeriesKey(NamedTuple):
-    metric: str
-    device: int
-    tags_json: str
+class _Fit(NamedTuple):
+    """A posted layout, what is kept of it, the positions of that where it isn't all, how many values are left out."""
+
+    posted: Layout
+    kept: Layout
+    positions: list[int] | None
+    left_out: int
 
 
 class RecentHistory:
     """Not safe for threads by itself; `Hosts` holds its lock."""
 
-    def __init__(self, max_rows: int, max_age_s: float) -> None:
-        self.time = array("d")
-        self.columns: dict[SeriesKey, array[float]] = {}
-        self.units: dict[str, str] = {}
+    def __init__(self, recent_s: float, headline_s: float) -> None:
+        self.recent = Rows(BLOCK_ROWS)
+        self.minutes = Rows(BLOCK_MINUTES)
         self.left_out = 0
         """Values of series beyond MAX_SERIES."""
-        self._last_mono_s = 0.0
-        self._max_rows = max_rows
-        self._max_age_s = max_age_s
+        self.share = 1.0
+        """Of the minutes and hours promised, what there is memory for."""
+        self._recent_s = recent_s
+        self._headline_s = headline_s
+        self._newest: float | None = None
+        self._newest_mono_s = 0.0
+        self._minute = 0
+        self._minute_rows = 0
+        """Rows that are in no minute yet."""
+        self._fit: _Fit | None = None
+        self._series = 0
+        self._counted_mono_s = -math.inf
+
+    @property
+    def bytes(self) -> int:
+        return self.recent.bytes + self.minutes.bytes
 
     def append(self, received_at: float, mono_s: float, points: Points, gap_after_s: float) -> None:
         """Adds a row; after more than `gap_after_s` without one, first an empty one, so that a line breaks there.
 
         `mono_s` is a clock that nobody sets. Where the wall clock was set meanwhile, the rows before move with it.
         """
-        if self.time:
-            passed_s = max(0.0, mono_s - self._last_mono_s)
-            self._follow_clock(received_at - (self.time[-1] + passed_s))
+        if self._newest is not None:
+            passed_s = max(0.0, mono_s - self._newest_mono_s)
+            self._follow_clock(received_at - (self._newest + passed_s))
             if passed_s > gap_after_s:
-                self._append_row(self.time[-1] + gap_after_s / 2)
-            received_at = max(received_at, self.time[-1])
-        self._last_mono_s = mono_s
-        self._append_row(received_at)
-        for key, value, unit in zip(
-            map(SeriesKey, points.metric, points.device, points.tags_json), points.value, points.unit, strict=True
-        ):
-            column = self.columns.get(key) or self._new_column(key, unit)
-            if column is not None:
-                column[-1] = value
-        self._forget(received_at)
+                self._append_gap(self._newest + gap_after_s / 2)
+            received_at = max(received_at, self._newest)
+        self._newest, self._newest_mono_s = received_at, mono_s
+        minute = int(received_at // MINUTE_S)
+        if minute != self._minute:
+            self._end_minute()
+            self._minute = minute
+        layout, values = self._fitting(points.layout, points.row)
+        self._minute_rows += 1
+        if self.recent.append(received_at, layout, values):
+            self.forget(mono_s)
 
     def _follow_clock(self, step_s: float) -> None:
-        if abs(step_s) >= CLOCK_STEP_S:
-            self.time = array("d", [time + step_s for time in self.time])
+        if self._newest is not None and abs(step_s) >= CLOCK_STEP_S:
+            self._newest += step_s
+            self.recent.move(step_s)
+            self.minutes.move(step_s)
 
-    def _append_row(self, time: float) -> None:
-        self.time.append(time)
-        for column in self.columns.values():
-            column.append(math.nan)
+    def _append_gap(self, time: float) -> None:
+        self._end_minute()
+        self.minutes.append_gap(time)
+        self.recent.append_gap(time)
 
-    def _new_column(self, key: SeriesKey, unit: str) -> array[float] | None:
-        if len(self.columns) >= MAX_SERIES:
-            self.left_out += 1
-            return None
-        self.units[key.metric] = unit
-        self.columns[key] = array("f", [math.nan]) * len(self.time)
-        return self.columns[key]
+    def _end_minute(self) -> None:
+        for segment in self._minute_so_far():
+            self.minutes.append(segment.time[0], segment.layout, segment.values)
+        self._minute_rows = 0
 
-    def _forget(self, now: float) -> None:
-        """Old rows go an eighth at a time, since each cut moves every column."""
-        if len(self.time) > self._max_rows + self._max_rows // 8:
-            self._cut(len(self.time) - self._max_rows)
-        self.forget_before(now - self._max_age_s, at_least=max(1, len(self.time) // 8))
+    def _minute_so_far(self) -> list[Segment]:
+        """One row, none where nothing came."""
+        newest = self.recent.newest_segments(self._minute_rows)
+        return [minute_of(newest, self.minutes.layout)] if newest else []
 
-    def forget_before(self, time: float, at_least: int = 1) -> None:
-        old = next((row for row, at in enumerate(self.time) if at >= time), len(self.time))
-        if old >= at_least:
-            self._cut(old)
+    def _fitting(self, layout: Layout, row: Sequence[Number]) -> tuple[Layout, array[float]]:
+        if self._fit is None or self._fit.posted is not layout or (self._fit.left_out and self._may_count_again):
+            self._fit = self._fit_layout(layout)
+        positions = self._fit.positions
+        if positions is None:
+            return layout, array("f", row)
+        self.left_out += self._fit.left_out
+        return self._fit.kept, array("f", [row[at] for at in positions])
 
-    def _cut(self, rows: int) -> None:
-        del self.time[:rows]
-        for key, column in list(self.columns.items()):
-            del column[:rows]
-            if all(map(math.isnan, column)):
-                del self.columns[key]
-        metrics = {key.metric for key in self.columns}
-        self.units = {metric: unit for metric, unit in self.units.items() if metric in metrics}
+    def _fit_layout(self, layout: Layout) -> _Fit:
+        """Of a series that comes twice the last value counts; new ones only while they aren't too many."""
+        before = self.recent.layout
+        known = set(before.series) if before else set[object]()
+        places = {key: at for at, key in enumerate(layout.series)}
+        new = [key for key in places if key not in known]
+        room = max(0, MAX_SERIES - self._count_series(len(new)))
+        for key in new[room:]:
+            del places[key]
+        self._series += min(len(new), room)
+        if len(places) == len(layout.series):
+            return _Fit(layout, layout, None, 0)
+        positions = sorted(places.values())
+        kept = layout.only(positions)
+        if before and before.series == kept.series:
+            kept = before
+        return _Fit(layout, kept, positions, len(new[room:]))
+
+    def _count_series(self, new: int) -> int:
+        """At least those that are kept; exactly where `new` ones may be too many and it doesn't take long.
+
+        A sender that changes its names each time must not cost the others' time.
+        """
+        if not self.recent.rows:
+            self._series = 0
+        elif self._series + new > MAX_SERIES:
+            layouts = {segment.layout for segment in self.recent.segments()}
+            if self._may_count_again or sum(len(layout.series) for layout in layouts) <= COUNTED_AT_ONCE * MAX_SERIES:
+                self._series = len(set[SeriesKey]().union(*(layout.series for layout in layouts)))
+                self._counted_mono_s = self._newest_mono_s
+        return self._series
+
+    @property
+    def _may_count_again(self) -> bool:
+        return self._newest_mono_s >= self._counted_mono_s + COUNT_AGAIN_AFTER_S
+
+    def forget(self, mono_s: float) -> None:
+        """What is too old, by the host's newest post and the time that passed since."""
+        if self._newest is None:
+            return
+        silent_s = max(0.0, mono_s - self._newest_mono_s)
+        if silent_s >= MINUTE_S:
+            self._end_minute()
+        now = self._newest + silent_s
+        fewest = int(self.share * FEWEST_ROWS) if silent_s < self._headline_s else 0
+        most = max(1, int(self.share * self._recent_s * ROWS_PER_S))
+        self.recent.forget(now - self.share * self._recent_s, fewest, most)
+        self.minutes.forget(now - self.share * self._headline_s, 0, int(self._headline_s))
+
+    def recent_segments(self) -> list[Segment]:
+        return self.recent.segments()
+
+    def minute_segments(self) -> list[Segment]:
+        """With the minute that goes on as its last row."""
+        return [*self.minutes.segments(), *self._minute_so_far()]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from array import array
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
 
 from ..config import Live
 from ..gpus import Gpu, gpu_error_of, gpus_of
 from ..points import Points
-from .history import RecentHistory, SeriesKey
+from .budget import Budget
+from .history import RecentHistory
+from .rows import SeriesColumns, columns
 
 OFFLINE_AFTER_S = 600
 STALE_AFTER_S = 15
@@ -22,6 +25,8 @@ SKEW_SHOWN_FROM_S = 5
 MAX_EVENTS = 200
 DEFAULT_INTERVAL_S = 300
 """A post without the `mole` section doesn't tell its interval; the original mole's default."""
+LONGEST_INTERVAL_S = 86_400.0
+MIB = 2**20
 
 
 class HostsFull(Exception):
@@ -32,26 +37,26 @@ class HostsFull(Exception):
 class Latest:
     """A host's newest post. Replaced as a whole and never changed, so it is read without a lock."""
 
-    post: dict[str, Any]
-    """Without its auth_code."""
+    document: bytes
+    """The post as JSON, without its auth_code. Thousands of posts kept decoded would slow each decoding down."""
+    timestamp: float
+    """Unix seconds by the host's clock."""
+    interval_s: float | None
+    """How often its mole says that it posts."""
     received_at: float
     received_mono_s: float
-    gpus: list[Gpu]
-    gpu_error: tuple[str, str] | None
-    """(state, text) where the mole could read no GPU at all."""
-    known_gpus: list[Gpu]
-    """`gpus`; where none could be read those of before, without their values."""
+    hidden_gpus: list[Gpu]
+    """Where its driver tells nothing of any GPU: those of before, without their values."""
 
     @property
-    def interval_s(self) -> float | None:
-        """How often its mole says that it posts."""
-        interval = self.post.get("mole", {}).get("interval_s")
-        return None if interval is None else float(interval)
+    def post(self) -> dict[str, Any]:
+        """Decoded anew each time."""
+        return orjson.loads(self.document)
 
     @property
     def skew_s(self) -> float | None:
         """How far the host's clock is ahead of the server's; None while that is within what a post's way takes."""
-        skew = float(self.post["timestamp"]) - self.received_at
+        skew = self.timestamp - self.received_at
         return skew if abs(skew) >= SKEW_SHOWN_FROM_S else None
 
     @property
@@ -76,21 +81,32 @@ class Host:
 
 
 def _latest(post: dict[str, Any], received_at: float, mono_s: float, before: Latest | None) -> Latest:
-    gpus, gpu_error = gpus_of(post), gpu_error_of(post)
-    known = gpus
-    if gpu_error and not gpus and before:
-        known = [gpu.unreadable(*gpu_error) for gpu in before.known_gpus]
-    return Latest(post, received_at, mono_s, gpus, gpu_error, known)
+    interval = post.get("mole", {}).get("interval_s")
+    return Latest(
+        orjson.dumps(post),
+        float(post["timestamp"]),
+        None if interval is None else min(float(interval), LONGEST_INTERVAL_S),
+        received_at,
+        mono_s,
+        _hidden_gpus(post, before),
+    )
 
 
-@dataclass(slots=True)
-class SeriesColumns:
-    """A copy of one series: `time` in Unix seconds, `value` with NaN where there is none."""
+def _hidden_gpus(post: dict[str, Any], before: Latest | None) -> list[Gpu]:
+    error = gpu_error_of(post)
+    if error is None or before is None or gpus_of(post):
+        return []
+    known = before.hidden_gpus or gpus_of(before.post)
+    return [gpu.unreadable(*error) for gpu in known]
 
-    key: SeriesKey
-    unit: str
-    time: array[float] = field(repr=False)
-    value: array[float] = field(repr=False)
+
+class Kept(NamedTuple):
+    """How far the history is promised to go back, what share of that there is memory for, and how much memory."""
+
+    recent_s: float
+    headline_s: float
+    share: float
+    memory_mib: int
 
 
 class Hosts:
@@ -99,6 +115,7 @@ class Hosts:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._hosts: dict[str, Host] = {}
+        self._budget = Budget(settings.memory_mib * MIB)
 
     def record(self, post: dict[str, Any], points: Points, received_at: float) -> None:
         """Raises HostsFull."""
@@ -108,13 +125,14 @@ class Hosts:
         with self._lock:
             host = self._hosts.get(name) or self._add(name, latest)
             host.latest = latest
-            host.events.extend(post.get("events", []))
+            host.events.extend(post.get("events", ()))
             host.history.append(received_at, mono_s, points, latest.stale_after_s)
 
     def _add(self, name: str, latest: Latest) -> Host:
         if len(self._hosts) >= self._settings.max_hosts:
             raise HostsFull(f"this server keeps {self._settings.max_hosts} hosts ([live] max_hosts) and has as many")
-        history = RecentHistory(self._settings.history_rows, self._settings.history_max_age_s)
+        history = RecentHistory(self._settings.recent_minutes * 60, self._settings.headline_hours * 3600)
+        history.share = self._budget.share
         return self._hosts.setdefault(name, Host(name, latest, history, deque(maxlen=MAX_EVENTS)))
 
     def __len__(self) -> int:
@@ -138,14 +156,27 @@ class Hosts:
             return sorted(host.events, key=lambda event: -event["time"])
 
     def series(self, host: Host, *metrics: str) -> list[SeriesColumns]:
-        """Every series of these metrics in the recent history, by metric, device, tags; rows belong together."""
+        """Every series of these metrics in the last minutes, by metric, device, tags; rows belong together."""
         with self._lock:
-            found = [(key, column[:]) for key, column in host.history.columns.items() if key.metric in metrics]
-            time, units = host.history.time[:], dict(host.history.units)
-        return [SeriesColumns(key, units[key.metric], time, column) for key, column in sorted(found)]
+            segments = host.history.recent_segments()
+        return columns(segments, metrics)
 
-    def forget_old_history(self, now: float) -> None:
-        """What the hosts that post no more left behind; the others forget as they go."""
-        for host in self.all():
-            with self._lock:
-                host.history.forget_before(now - self._settings.history_max_age_s)
+    def headline(self, host: Host, *metrics: str) -> list[SeriesColumns]:
+        """The same by the minute in the last hours, of the metrics in `minutes.HEADLINE`."""
+        with self._lock:
+            segments = host.history.minute_segments()
+        return columns(segments, metrics)
+
+    def kept(self, host: Host | None = None) -> Kept:
+        """Of one host, or in general."""
+        settings = self._settings
+        share = host.history.share if host else self._budget.share
+        return Kept(settings.recent_minutes * 60, settings.headline_hours * 3600, share, settings.memory_mib)
+
+    def keep_within_memory(self) -> None:
+        """Forgets what is too old, and for want of memory what is less old."""
+        self._budget.keep([host.history for host in self.all()], self._forget)
+
+    def _forget(self, history: RecentHistory) -> None:
+        with self._lock:
+            history.forget(self._monotonic())

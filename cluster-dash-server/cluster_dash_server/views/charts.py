@@ -12,12 +12,12 @@ from ..points import GIB, tags_json
 from ..query import HostNow, fleet_history, now
 from . import figures
 from .figures import Figure
+from .wording import shortened
 
 LOAD_HELP = (
     "Bar: processes that ran or waited in the last minute. Mark: the host's cores. A bar well beyond its mark means "
     "that work waits for the CPU, or for a disk or file server that doesn't answer."
 )
-HISTORY_H = 24
 ROOT = tags_json({"mount": "/"})
 
 
@@ -40,12 +40,17 @@ def routes(hosts: Hosts) -> Blueprint:
             headers={"Vary": "Accept"},
         )
 
-    def fleet_figures(now_s: float) -> list[Figure]:
-        return figures.fleet_history(fleet_history(hosts, HISTORY_H, now_s), HISTORY_H, now_s)
+    def recent_page(name: str, draw: Callable[[list[HostNow]], list[Figure]], help_text: str = "") -> Response:
+        kept = hosts.kept()
+        return page(name, draw, f"{help_text} {shortened(kept.recent_s, kept.share, kept.memory_mib)}".strip())
+
+    def fleet_figures(hours: float) -> list[Figure]:
+        now_s = time.time()
+        return figures.fleet_history(fleet_history(hosts, hours, now_s), hours, now_s)
 
     @blueprint.get("/cpu-data")
     def cpu_data() -> Response:
-        return page(
+        return recent_page(
             "CPU",
             lambda rows: [
                 figures.cpu_now(rows),
@@ -55,7 +60,7 @@ def routes(hosts: Hosts) -> Blueprint:
 
     @blueprint.get("/memory")
     def memory() -> Response:
-        return page(
+        return recent_page(
             "Memory",
             lambda rows: [
                 figures.memory_now(rows),
@@ -65,7 +70,7 @@ def routes(hosts: Hosts) -> Blueprint:
 
     @blueprint.get("/root_drive")
     def root_drive() -> Response:
-        return page(
+        return recent_page(
             "Disk",
             lambda rows: [
                 figures.root_drive_now(rows),
@@ -76,7 +81,7 @@ def routes(hosts: Hosts) -> Blueprint:
 
     @blueprint.get("/load-data-1")
     def load_data_1() -> Response:
-        return page(
+        return recent_page(
             "Load",
             lambda rows: [
                 figures.load_now(rows),
@@ -87,11 +92,12 @@ def routes(hosts: Hosts) -> Blueprint:
 
     @blueprint.get("/history")
     def history() -> Response:
+        kept = hosts.kept()
         return page(
             "GPU history",
-            lambda _: fleet_figures(time.time()),
-            "The last 24 hours as far as this server remembers them: it keeps the recent posts in memory and starts "
-            "anew when it is restarted.",
+            lambda _: fleet_figures(kept.headline_s / 3600),
+            f"The last {kept.headline_s / 3600:g} hours as far as this server remembers them: it keeps them in memory "
+            f"and starts anew when it is restarted. {shortened(kept.headline_s, kept.share, kept.memory_mib)}".strip(),
         )
 
     _add_drawn_by_the_browser(blueprint)

@@ -14,7 +14,8 @@ from typing import Any
 import orjson
 from flask import Response
 
-from ..live.hosts import Hosts, SeriesColumns
+from ..live.hosts import Hosts
+from ..live.rows import SeriesColumns
 from ..points import NO_DEVICE
 from ..query import FleetBucket, HostNow, bucket_s
 from .wording import duration, printable, shorten
@@ -54,7 +55,7 @@ def cpu_now(rows: list[HostNow]) -> Figure:
 
 
 def memory_now(rows: list[HostNow]) -> Figure:
-    available = [row.latest.post.get("memory", {}).get("available_gb") for row in rows]
+    available = [row.post.get("memory", {}).get("available_gb") for row in rows]
     return _bars("Memory now", rows, [("used", [row.mem_used_gib for row in rows]), ("available", available)], "GiB")
 
 
@@ -161,18 +162,29 @@ def recent(
     return lines_figure(title, lines, unit, scale)
 
 
-def fleet_history(buckets: list[FleetBucket], hours: float, now_s: float) -> list[Figure]:
-    middle_s = bucket_s(hours) / 2
-    times = [int(min(bucket.started_at + middle_s, now_s) * 1000) for bucket in buckets]
+def fleet_history(found: list[FleetBucket], hours: float, now_s: float) -> list[Figure]:
+    width_s = bucket_s(hours)
+    buckets = _with_gaps(found, width_s)
+    times = [int(min(bucket.started_at + width_s / 2, now_s) * 1000) for bucket in buckets]
     whole_range = [int((now_s - hours * 3600) * 1000), int(now_s * 1000)]
 
     def line(name: str, values: Iterable[float | None]) -> dict[str, Any]:
         shown = [None if value is None else round(value, 1) for value in values]
-        return {"type": "scatter", "mode": "lines+markers", "name": name, "x": times, "y": shown}
+        return {
+            "type": "scatter",
+            "mode": _mode(len(shown)),
+            "marker": {"size": 4},
+            "name": name,
+            "x": times,
+            "y": shown,
+        }
+
+    def total(figure: str) -> list[float | None]:
+        return [bucket.total(figure) if bucket.servers else None for bucket in buckets]
 
     gpus = [
-        line("all GPUs", [bucket.total("total_gpus") for bucket in buckets]),
-        line("free (under 30 % of memory and utilisation)", [bucket.total("free_gpus") for bucket in buckets]),
+        line("all GPUs", total("total_gpus")),
+        line("free (under 30 % of memory and utilisation)", total("free_gpus")),
     ]
     use = [
         line("utilisation", [bucket.mean("avg_gpu_util") for bucket in buckets]),
@@ -187,15 +199,31 @@ def fleet_history(buckets: list[FleetBucket], hours: float, now_s: float) -> lis
     return figures
 
 
+def _with_gaps(buckets: list[FleetBucket], width_s: float) -> list[FleetBucket]:
+    """An empty one after each that isn't followed by the next, so that the line breaks there."""
+    shown: list[FleetBucket] = []
+    for bucket in buckets:
+        if shown and bucket.started_at > shown[-1].started_at + width_s:
+            shown.append(FleetBucket(shown[-1].started_at + width_s, {}))
+        shown.append(bucket)
+    return shown
+
+
+def _mode(points: int) -> str:
+    return "lines" if points > FEW_POINTS else "lines+markers"
+
+
 def lines_figure(title: str, lines: list[tuple[str, SeriesColumns]], unit: str, scale: float = 1) -> Figure:
     """A line per series; those of a device keep its colour in every chart."""
+    shared = {id(column.time): column.time for _, column in lines}
+    times = {key: [int(time * 1000) for time in column] for key, column in shared.items()}
     data: list[dict[str, Any]] = [
         {
             "type": "scatter",
-            "mode": "lines" if len(column.time) > FEW_POINTS else "lines+markers",
+            "mode": _mode(len(column.time)),
             "marker": {"size": 4},
             "name": name,
-            "x": [int(time * 1000) for time in column.time],
+            "x": times[id(column.time)],
             "y": [round(value * scale, 2) if value == value else None for value in column.value],
             "hovertemplate": f"%{{y}} {unit}",
         }

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import orjson
 
-from ..live.hosts import Host, Hosts, SeriesColumns
+from ..live.hosts import Host, Hosts
+from ..live.rows import SeriesColumns
 from ..points import GIB, MIB, NO_DEVICE
 from .figures import MOST_LINES, Figure, label, lines_figure
 
@@ -50,9 +51,25 @@ CHARTS = (
 )
 
 
+HEADLINE = (
+    Chart("GPU utilisation", "%", {"sys.gpu.util_percent": ""}),
+    Chart("GPU memory used", "GiB", {"sys.gpu.mem_used_bytes": ""}, 1 / GIB),
+    Chart("CPU", "%", {"sys.cpu_percent": "busy"}),
+    Chart("Memory used", "GiB", {"sys.mem_used_bytes": "used"}, 1 / GIB),
+    Chart("Fullest disk", "% used", {"sys.disk.fullest_percent": "used"}),
+)
+"""What is kept by the minute."""
+
+
 def of_host(hosts: Hosts, host: Host) -> list[Figure]:
-    """Those charts of which something was reported."""
+    """The last minutes: those charts of which something was reported."""
     figures = [_figure(chart, hosts.series(host, *chart.metrics)) for chart in CHARTS]
+    return [figure for figure in figures if figure["data"]]
+
+
+def headline_of_host(hosts: Hosts, host: Host) -> list[Figure]:
+    """The last hours."""
+    figures = [_figure(chart, hosts.headline(host, *chart.metrics)) for chart in HEADLINE]
     return [figure for figure in figures if figure["data"]]
 
 

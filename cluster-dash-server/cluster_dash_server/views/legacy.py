@@ -61,7 +61,7 @@ def _online(row: HostNow) -> bool:
 
 def _summary_line(row: HostNow) -> str:
     status = f"{GREEN}online{RESET}" if _online(row) else f"{RED}offline{RESET}"
-    gpus = row.latest.gpus
+    gpus = row.posted_gpus
     memory = mean([gpu.mem_percent for gpu in gpus])
     free = sum(gpu.is_little_used for gpu in gpus)
     cells = [printable(row.name), len(gpus), free, _share(memory), _share(row.cpu_percent), status]
@@ -80,7 +80,7 @@ def _rounded(value: float | None, digits: int | None = None) -> float | None:
 
 
 def _server(row: HostNow) -> dict[str, Any]:
-    gpus = row.latest.gpus
+    gpus = row.posted_gpus
     memory, util = mean([gpu.mem_percent for gpu in gpus]), mean([gpu.util_percent for gpu in gpus])
     server: dict[str, Any] = {
         "status": "online" if _online(row) else "offline",

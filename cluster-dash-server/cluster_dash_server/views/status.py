@@ -8,8 +8,9 @@ from ..errors import Refusal, wants_page
 from ..live.hosts import Hosts
 from ..query import by_device, host_now, now
 from . import figures
-from .host_figures import of_host
+from .host_figures import headline_of_host, of_host
 from .text import fleet_table, notes_of, totals
+from .wording import shortened
 
 MOST_PROCESSES = 200
 BESIDE = {
@@ -40,20 +41,24 @@ def routes(hosts: Hosts, warning: str | None) -> Blueprint:
         found = hosts.get(name)
         if found is None:
             raise Refusal(404, f"No host of the name “{name[:256]}” has reported since this server started.")
-        drawn = of_host(hosts, found)
+        long = "hours" in request.args
+        drawn = headline_of_host(hosts, found) if long else of_host(hosts, found)
         if request.accept_mimetypes.best == "application/json":
             return figures.as_json(drawn)
-        row = host_now(hosts, found)
+        row, kept = host_now(hosts, found), hosts.kept(found)
         page = render_template(
             "host.html",
             row=row,
-            post=row.latest.post,
+            post=row.post,
             notes=notes_of(row),
             figures=drawn,
             figures_json=figures.embed(drawn),
             most_processes=MOST_PROCESSES,
+            kept=kept,
+            long=long,
+            shortened=shortened(kept.headline_s if long else kept.recent_s, kept.share, kept.memory_mib),
             events=hosts.events(found),
-            beside={name: by_device(row.latest.post, metric) for name, metric in BESIDE.items()},
+            beside={name: by_device(row.post, metric) for name, metric in BESIDE.items()},
         )
         return Response(page, headers={"Vary": "Accept"})
 

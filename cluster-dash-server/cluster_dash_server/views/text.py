@@ -114,7 +114,7 @@ def notes_of(row: HostNow) -> list[str]:
             for gpu in row.gpus
             if gpu.state != "ok"
         ]
-    errors: dict[str, str] = row.latest.post.get("mole", {}).get("errors", {})
+    errors: dict[str, str] = row.post.get("mole", {}).get("errors", {})
     told = row.gpu_error[1] if row.gpu_error else None
     notes += [f"mole: {what}: {text}" for what, text in errors.items() if text != told]
     if row.host.history.left_out:
@@ -127,6 +127,6 @@ def _clock(row: HostNow) -> list[str]:
     if skew_s is None:
         return []
     if abs(skew_s) > DAY_S:
-        dated = time.strftime("%Y-%m-%d", time.gmtime(float(row.latest.post["timestamp"])))
+        dated = time.strftime("%Y-%m-%d", time.gmtime(row.latest.timestamp))
         return [f"its post is dated {dated}"]
     return [f"its clock is {duration(abs(skew_s))} {'ahead' if skew_s > 0 else 'behind'}"]

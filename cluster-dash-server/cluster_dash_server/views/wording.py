@@ -54,3 +54,17 @@ def duration(seconds: float) -> str:
             rest = whole % size // smaller
             return f"{whole // size} {unit}" + (f" {rest} {smaller_unit}" if rest else "")
     return f"{whole // 60} min" if whole >= 60 else f"{whole} s"
+
+
+def shortened(promised_s: float, share: float, memory_mib: int) -> str:
+    """What to say of a history that memory cuts; nothing where it is whole."""
+    if share >= 1:
+        return ""
+    return (
+        f"The last {_hours(promised_s * share)} instead of {_hours(promised_s)}: "
+        f"memory for history is limited to {memory_mib} MiB ([live] memory_mib)."
+    )
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.0f} h" if seconds >= 3 * 3600 else duration(seconds)

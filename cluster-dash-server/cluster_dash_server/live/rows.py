@@ -1,0 +1,176 @@
+"""Takes rows of values with their layouts, keeps them in blocks, gives a series as columns of time and value.
+
+A host's rows nearly always have the same layout, so a row is one append: 4 bytes a value, 8 for its time. A change of
+the layout starts another block; where a block lacks a series there is NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ..points import Layout, SeriesKey
+
+BLOCK_COST = 400
+"""Bytes that a block takes beside its rows."""
+POSITION_COST, KEY_COST = 24, 250
+"""Bytes that a layout of a host's own takes for each of its series, and for each that the layout before lacked."""
+
+
+class Segment(NamedTuple):
+    """Rows of one layout. What is added to its arrays later lies behind `rows`, so a reader needs no lock."""
+
+    layout: Layout
+    time: array[float]
+    values: array[float]
+    rows: int
+
+    def column(self, position: int) -> array[float]:
+        width = len(self.layout.series)
+        return self.values[position : self.rows * width : width]
+
+
+@dataclass(slots=True)
+class SeriesColumns:
+    """A copy of one series: `time` in Unix seconds, `value` with NaN where there is none."""
+
+    key: SeriesKey
+    unit: str
+    time: array[float] = field(repr=False)
+    value: array[float] = field(repr=False)
+
+
+class _Block:
+    __slots__ = ("cost", "layout", "time", "values")
+
+    def __init__(self, layout: Layout, cost: int) -> None:
+        self.layout = layout
+        self.cost = cost
+        self.time = array("d")
+        self.values = array("f")
+
+    def keep_newest(self, rows: int) -> None:
+        """New arrays: a reader may hold the old ones."""
+        self.time = self.time[-rows:]
+        self.values = self.values[-rows * len(self.layout.series) :]
+
+
+class Rows:
+    """Not safe for threads by itself, except that a `Segment` stays readable. Whole blocks of old rows go at once."""
+
+    __slots__ = ("_block_rows", "_blocks", "bytes", "rows")
+
+    def __init__(self, block_rows: int) -> None:
+        self.rows = 0
+        self.bytes = 0
+        self._block_rows = block_rows
+        self._blocks: list[_Block] = []
+
+    @property
+    def layout(self) -> Layout | None:
+        """Of the newest row."""
+        return self._blocks[-1].layout if self._blocks else None
+
+    def append(self, time: float, layout: Layout, values: array[float]) -> bool:
+        """Whether a new block was started: the time to look for what is too old."""
+        block = self._blocks[-1] if self._blocks else None
+        fits = block is not None and block.layout is layout and len(block.time) < self._block_rows
+        if block is None or not fits:
+            block = self._start_block(layout)
+        block.values.extend(values)  # before its time: readers count the rows by their times
+        block.time.append(time)
+        self.rows += 1
+        self.bytes += 8 + 4 * len(values)
+        return not fits
+
+    def append_gap(self, time: float) -> None:
+        """A row without values, so that a line breaks there."""
+        if layout := self.layout:
+            self.append(time, layout, array("f", [math.nan]) * len(layout.series))
+
+    def _start_block(self, layout: Layout) -> _Block:
+        cost = BLOCK_COST
+        before = self.layout
+        if before and before is not layout:
+            cost += POSITION_COST * len(layout.series) + KEY_COST * len(set(layout.series).difference(before.series))
+        self.bytes += cost
+        self._blocks.append(_Block(layout, cost))
+        return self._blocks[-1]
+
+    def move(self, seconds: float) -> None:
+        for block in self._blocks:
+            block.time = array("d", [time + seconds for time in block.time])
+
+    def forget(self, before: float, at_least: int, at_most: int) -> None:
+        """Rows older than `before` beyond the newest `at_least`, and all beyond the newest `at_most`.
+
+        Only whole blocks, except that of the last one half goes when that much is too old.
+        """
+        while len(self._blocks) > 1:
+            first = self._blocks[0]
+            left = self.rows - len(first.time)
+            if left < at_most and (left < at_least or first.time[-1] >= before):
+                return
+            self._drop(first)
+        if self._blocks:
+            only = self._blocks[0]
+            old = sum(1 for time in only.time if time < before)
+            keep = min(max(self.rows - old, at_least), at_most, self.rows)
+            if keep == 0:
+                self._drop(only)
+            elif keep <= self.rows // 2:
+                self.bytes -= (self.rows - keep) * (8 + 4 * len(only.layout.series))
+                only.keep_newest(keep)
+                self.rows = keep
+
+    def _drop(self, block: _Block) -> None:
+        self._blocks.remove(block)
+        self.rows -= len(block.time)
+        self.bytes -= block.cost + len(block.time) * 8 + len(block.values) * 4
+
+    def segments(self) -> list[Segment]:
+        return [Segment(block.layout, block.time, block.values, len(block.time)) for block in self._blocks]
+
+    def newest_segments(self, rows: int) -> list[Segment]:
+        """Copies of the newest rows."""
+        found: list[Segment] = []
+        for block in reversed(self._blocks):
+            if rows <= 0:
+                break
+            take = min(rows, len(block.time))
+            values = block.values[-take * len(block.layout.series) :]
+            found.insert(0, Segment(block.layout, block.time[-take:], values, take))
+            rows -= take
+        return found
+
+
+def columns(segments: Iterable[Segment], metrics: Collection[str]) -> list[SeriesColumns]:
+    """Every series of these metrics that has a value, by metric, device and tags. They share one column of time."""
+    time = array("d")
+    found: dict[SeriesKey, SeriesColumns] = {}
+    layout = Layout((), ())
+    positions: list[int] = []
+    for segment in segments:
+        if segment.layout is not layout:
+            layout = segment.layout
+            positions = [at for at, key in enumerate(layout.series) if key.metric in metrics]
+        for at in positions:
+            key = layout.series[at]
+            column = found.get(key)
+            if column is None:
+                column = found[key] = SeriesColumns(key, layout.units[at], time, array("f"))
+            _fill(column.value, len(time))
+            column.value.extend(segment.column(at))
+        time.extend(segment.time[: segment.rows])
+    for column in found.values():
+        _fill(column.value, len(time))
+    return [found[key] for key in sorted(found) if any(value == value for value in found[key].value)]
+
+
+def _fill(column: array[float], rows: int) -> None:
+    """With NaN up to this length."""
+    if len(column) < rows:
+        column.extend(array("f", [math.nan]) * (rows - len(column)))
