@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import signal
 import sys
 import threading
@@ -23,6 +24,7 @@ from .hostcheck import check_host
 from .live.hosts import Hosts
 from .receive import posts
 from .receive.access import Gate
+from .receive.tokens import Tokens, token_path
 from .views import assets, charts, frame, legacy, status
 from .views.health import Health
 
@@ -38,8 +40,12 @@ def create_app(
     if start:
         _set_up_log()
     config = config or _config_or_exit()
-    gate = Gate(config.access)
+    gate = Gate(config.access, Tokens(token_path(config.access, os.environ), monotonic))
     hosts = Hosts(config.live, monotonic)
+
+    def warnings() -> list[str]:
+        return [*gate.warnings(), *hosts.warnings()]
+
     plotly = assets.Plotly()
     background = [
         Background("forget old history", lambda: _forget_old_history(hosts)),
@@ -49,19 +55,19 @@ def create_app(
     app = Flask(__name__)
     app.wsgi_app = check_host(app.wsgi_app)  # pyright: ignore[reportAttributeAccessIssue]  as Flask documents it
     app.url_map.merge_slashes = False
-    frame.register(app, gate.warning, plotly)
+    frame.register(app, warnings, plotly)
     errors.register(app)
     app.register_blueprint(posts.routes(gate, hosts))
-    app.register_blueprint(status.routes(hosts, gate.warning))
+    app.register_blueprint(status.routes(hosts, warnings))
     app.register_blueprint(charts.routes(hosts))
     app.register_blueprint(legacy.routes(hosts))
     app.register_blueprint(assets.routes(plotly))
-    app.register_blueprint(Health(background).routes())
+    app.register_blueprint(Health(background, lambda: [*gate.troubles(), *hosts.warnings()]).routes())
 
     if start:
         _start(background)
-        if gate.warning:
-            log.warning(gate.warning)
+        for warning in gate.warnings():
+            log.warning("%s", warning)
     return app
 
 

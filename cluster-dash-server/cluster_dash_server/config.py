@@ -35,6 +35,13 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     passcode: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     """None: nothing is configured, `PASSCODE` counts and only from loopback."""
+    token_file: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    """None: `tokens.json` in the server's state folder."""
+    require_tokens: bool = False
+    """True: no passcode counts, each host needs a token."""
+
+    def __repr__(self) -> str:
+        return f"Access(passcode={'***' if self.passcode else None}, token_file={self.token_file!r}, ...)"
 
 
 class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,6 +51,8 @@ class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Posts of a host that its recent history holds: an hour at 5 s."""
     history_max_age_s: Annotated[float, msgspec.Meta(ge=60, le=31 * 86400)] = 86_400.0
     max_hosts: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
+    forget_hosts_after_h: Annotated[float, msgspec.Meta(ge=0, le=100_000)] = 720.0
+    """Hours without a post; 0: never, not even to make room."""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,6 +130,9 @@ def _convert(settings: dict[str, Any], sources: dict[tuple[str, str], str], file
 
 def _worded(error: msgspec.ValidationError) -> str:
     text = str(error).lower().split(", got ")[0]
-    for kind, words in (("int", "a whole number"), ("float", "a number"), ("str | null", "a text"), ("str", "a text")):
+    for kind, words in (
+        *(("int", "a whole number"), ("float", "a number"), ("bool", "true or false")),
+        *(("str | null", "a text"), ("str", "a text")),
+    ):
         text = text.replace(f"expected `{kind}`", f"expected {words}")
     return text.replace("`", "")

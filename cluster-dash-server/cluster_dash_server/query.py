@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .gpus import Gpu, Process
+from .live.claim import Rival, label
 from .live.hosts import Host, Hosts, Latest
 from .points import mean
 
@@ -31,6 +32,20 @@ class Disk:
 
 
 @dataclass(slots=True)
+class RivalNow:
+    """Who else posts under a host's name, and is refused."""
+
+    label: str
+    """Its address and ids."""
+    by_number: bool
+    """Refused as its posts have the numbers of others; else as another machine."""
+    gpus: int
+    since_s: float
+    last_s: float
+    posts: int
+
+
+@dataclass(slots=True)
 class HostNow:
     """A host's latest post, read; what the post lacks is None."""
 
@@ -46,6 +61,13 @@ class HostNow:
     mem_used_gib: float | None
     mem_total_gib: float | None
     disks: list[Disk]
+    rivals: list[RivalNow]
+    holder_since_s: float
+
+    @property
+    def holder(self) -> str:
+        """Which machine is shown: its address and ids."""
+        return label(self.host.claim.machine, self.host.claim.address)
 
     @property
     def name(self) -> str:
@@ -62,7 +84,9 @@ class HostNow:
 
     @property
     def state(self) -> str:
-        """`status`, or fault where an up host has GPUs that can't be read."""
+        """`status`; of an up host conflict where another machine wants its name, fault where GPUs can't be read."""
+        if self.status == "up" and self.rivals:
+            return "conflict"
         broken = self.gpu_error is not None or any(gpu.state != "ok" for gpu in self.gpus)
         return "fault" if self.status == "up" and broken else self.status
 
@@ -120,7 +144,14 @@ def host_now(hosts: Hosts, host: Host) -> HostNow:
         mem_used_gib=used,
         mem_total_gib=total,
         disks=[_disk(key, entry) for key, entry in latest.post.get("disk", {}).items()],
+        rivals=[_rival(hosts, rival) for rival in hosts.rivals(host)],
+        holder_since_s=hosts.ago_s(host.claim.since_mono_s),
     )
+
+
+def _rival(hosts: Hosts, rival: Rival) -> RivalNow:
+    since_s, last_s = hosts.ago_s(rival.since_mono_s), hosts.ago_s(rival.last_mono_s)
+    return RivalNow(rival.label, rival.by_number, len(rival.machine.gpu_uuids), since_s, last_s, rival.posts)
 
 
 def by_device(post: dict[str, Any], metric: str) -> dict[int, float]:

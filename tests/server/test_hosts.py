@@ -102,3 +102,14 @@ def test_what_a_silent_host_left_behind_is_forgotten() -> None:
     hosts.forget_old_history(now=host.latest.received_at + Live().history_max_age_s + 1)
     assert hosts.series(host, "sys.cpu_percent") == []
     assert hosts.get("gpu01") is host
+
+
+def test_a_host_that_has_been_silent_for_a_month_is_forgotten() -> None:
+    clock = Clock()
+    hosts, host = recorded(clock)
+    clock.now_s += 720 * 3600
+    hosts.forget_old_history(now=0)
+    assert hosts.get("gpu01") is host
+    clock.now_s += 1
+    hosts.forget_old_history(now=0)
+    assert len(hosts) == 0

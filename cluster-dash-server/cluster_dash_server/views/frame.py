@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class OrjsonProvider(JSONProvider):
         return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
 
 
-def register(app: Flask, warning: str | None, plotly: Plotly) -> None:
+def register(app: Flask, warnings: Callable[[], list[str]], plotly: Plotly) -> None:
     app.json = OrjsonProvider(app)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     jinja_filters: dict[str, Any] = app.jinja_env.filters
@@ -75,7 +76,7 @@ def register(app: Flask, warning: str | None, plotly: Plotly) -> None:
 
     jinja_globals: dict[str, Any] = app.jinja_env.globals
     jinja_globals.update(
-        asset=asset, navigation=NAVIGATION, warning=warning, plotly_url=plotly.url, missing=wording.MISSING
+        asset=asset, navigation=NAVIGATION, warnings=warnings, plotly_url=plotly.url, missing=wording.MISSING
     )
     app.config["COMPRESS_MIMETYPES"] = ["text/html", "text/css", "text/javascript", "text/plain", "application/json"]
     Compress(app)
