@@ -35,7 +35,7 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     passcode: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     """None: nothing is configured, `PASSCODE` counts and only from loopback."""
-    token_file: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    token_file: Annotated[str, msgspec.Meta(pattern="^/")] | None = None
     """None: `tokens.json` in the server's state folder."""
     require_tokens: bool = False
     """True: no passcode counts, each host needs a token."""
@@ -135,4 +135,4 @@ def _worded(error: msgspec.ValidationError) -> str:
         *(("str | null", "a text"), ("str", "a text")),
     ):
         text = text.replace(f"expected `{kind}`", f"expected {words}")
-    return text.replace("`", "")
+    return text.replace("a text matching regex '^/'", "an absolute path").replace("`", "")
