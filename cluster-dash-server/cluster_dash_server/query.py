@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .gpus import Gpu, Process
-from .live.claim import Rival, label
+from .live.claim import Rival, ids_of, label
 from .live.hosts import Host, Hosts, Latest
 from .points import mean
 
@@ -37,6 +37,8 @@ class RivalNow:
 
     label: str
     """Its address and ids."""
+    address: str
+    ids: str
     by_number: bool
     """Refused as its posts have the numbers of others; else as another machine."""
     gpus: int
@@ -68,6 +70,15 @@ class HostNow:
     def holder(self) -> str:
         """Which machine is shown: its address and ids."""
         return label(self.host.claim.machine, self.host.claim.address)
+
+    @property
+    def holder_ids(self) -> str:
+        return ids_of(self.host.claim.machine)
+
+    @property
+    def machines(self) -> int:
+        """That report under its name now."""
+        return 1 + sum(not rival.by_number for rival in self.rivals)
 
     @property
     def name(self) -> str:
@@ -151,7 +162,17 @@ def host_now(hosts: Hosts, host: Host) -> HostNow:
 
 def _rival(hosts: Hosts, rival: Rival) -> RivalNow:
     since_s, last_s = hosts.ago_s(rival.since_mono_s), hosts.ago_s(rival.last_mono_s)
-    return RivalNow(rival.label, rival.by_number, len(rival.machine.gpu_uuids), since_s, last_s, rival.posts)
+    machine = rival.machine
+    return RivalNow(
+        rival.label,
+        rival.address,
+        ids_of(machine),
+        rival.by_number,
+        len(machine.gpu_uuids),
+        since_s,
+        last_s,
+        rival.posts,
+    )
 
 
 def by_device(post: dict[str, Any], metric: str) -> dict[int, float]:

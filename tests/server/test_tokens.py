@@ -251,7 +251,7 @@ def test_a_second_machine_with_the_same_token_is_refused_and_shown_and_the_first
     assert answer.status_code == 403
     assert "this token is in use on another machine" in answer.json["msg"]
     assert len(answer.json["msg"]) < 280, "a mole cuts it there"
-    assert "192.0.2.9 (mole another)" in site.client.get("/host/gpu01").text
+    assert "192.0.2.9<small>mole another<" in site.client.get("/host/gpu01").text
     assert site.status(site.token) == 200
 
 

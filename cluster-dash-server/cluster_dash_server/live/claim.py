@@ -16,6 +16,7 @@ MAX_RIVALS = 4
 RIVAL_SHOWN_S = 600.0
 """A mole that is refused tries again within a minute."""
 SHORT_ID = 8
+UNKNOWN = "unknown address"
 
 
 class NameTaken(Exception):
@@ -151,7 +152,12 @@ class Claim:
 
 
 def label(machine: Machine, address: str) -> str:
-    """`10.0.0.5 (mole 6f1c0f6e, boot 1a2b3c4d)`; the boot tells copies of one disk apart."""
+    """`10.0.0.5 (mole 6f1c0f6e, boot 1a2b3c4d)`."""
+    return f"{address or UNKNOWN} ({ids_of(machine)})"
+
+
+def ids_of(machine: Machine) -> str:
+    """Short; the boot tells copies of one disk apart."""
     ids = [f"mole {machine.mole_id[:SHORT_ID]}"] if machine.mole_id else ["no mole's id"]
     ids += [f"boot {machine.boot_id[:SHORT_ID]}"] if machine.boot_id else []
-    return f"{address or 'unknown address'} ({', '.join(ids)})"
+    return ", ".join(ids)
