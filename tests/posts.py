@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +53,14 @@ def busy_gpu(index: int, user: str, *, util: float = 80, used_mib: float = 40960
     return gpu(index, util=util, used_mib=used_mib, users={user: {str(4000 + index): process}})
 
 
-def host_post(hostname: str = "gpu01", gpus: int = 8, seq: int = 1, **sections: Any) -> Post:
-    """Every other GPU is free, the others are used by USERS in turn."""
+_numbers = itertools.count(1)
+
+
+def host_post(hostname: str = "gpu01", gpus: int = 8, seq: int | None = None, **sections: Any) -> Post:
+    """Every other GPU is free, the others are used by USERS in turn. Each post has a number of its own, each hostname a
+    mole of its own.
+    """
+    seq = next(_numbers) if seq is None else seq
     entries = [
         gpu(index) if index % 2 else busy_gpu(index, USERS[index // 2 % len(USERS)], util=20 + 10 * index)
         for index in range(gpus)
@@ -76,7 +84,7 @@ def host_post(hostname: str = "gpu01", gpus: int = 8, seq: int = 1, **sections: 
         },
         "gpu": {f"{entry['index']}_NVIDIA-A100-80GB_{entry['uuid'][4:10]}": entry for entry in entries},
         "mole": {
-            "id": "6f1c0f6e-0000-4000-8000-000000000001",
+            "id": str(uuid.uuid5(uuid.NAMESPACE_DNS, hostname)),
             "version": "0.1.0",
             "epoch": "boot.1",
             "seq": seq,

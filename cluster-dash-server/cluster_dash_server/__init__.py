@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import signal
 import sys
 import threading
@@ -24,6 +25,7 @@ from .hostcheck import check_host
 from .live.hosts import Hosts
 from .receive import posts
 from .receive.access import Gate
+from .receive.tokens import Tokens, token_path
 from .views import assets, charts, frame, legacy, status
 from .views.health import Health
 
@@ -46,8 +48,12 @@ def create_app(
     config = config or _config_or_exit()
     if start:
         logs.set_up(config.log.format, config.log.level)
-    gate = Gate(config.access)
+    gate = Gate(config.access, Tokens(token_path(config.access, os.environ), monotonic))
     hosts = Hosts(config.live, monotonic)
+
+    def warnings() -> list[str]:
+        return [*gate.warnings(), *hosts.warnings()]
+
     plotly = assets.Plotly()
     background = [
         Background("forget old history", lambda: _forget_old_history(hosts)),
@@ -58,19 +64,19 @@ def create_app(
     app = Flask(__name__)
     app.wsgi_app = add_headers(check_host(app.wsgi_app, config.access.allowed_hosts))  # pyright: ignore[reportAttributeAccessIssue]  as Flask documents it
     app.url_map.merge_slashes = False
-    frame.register(app, gate.warning, plotly, guarded)
+    frame.register(app, warnings, plotly, guarded)
     errors.register(app)
     app.register_blueprint(posts.routes(gate, hosts))
-    app.register_blueprint(status.routes(hosts, gate.warning))
+    app.register_blueprint(status.routes(hosts, warnings))
     app.register_blueprint(charts.routes(hosts))
     app.register_blueprint(legacy.routes(hosts))
     app.register_blueprint(assets.routes(plotly))
-    app.register_blueprint(Health(background).routes())
+    app.register_blueprint(Health(background, lambda: [*gate.troubles(), *hosts.warnings()]).routes())
 
     if start:
         _start(background)
-        if gate.warning:
-            log.warning(gate.warning)
+        for warning in gate.warnings():
+            log.warning("%s", warning)
         if not guarded:
             log.warning("%s Start it as: cluster-dash-server serve", frame.UNGUARDED)
     return app
@@ -84,6 +90,7 @@ def _config_or_exit() -> Config:
 
 
 def _forget_old_history(hosts: Hosts) -> float:
+    hosts.forget_silent_hosts()
     hosts.keep_within_memory()
     return 10.0
 

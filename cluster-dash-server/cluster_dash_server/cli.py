@@ -1,18 +1,23 @@
-"""The command `cluster-dash-server`, also as `python -m cluster_dash_server`."""
+"""Takes the words of the command line, gives the exit code of `cluster-dash-server`."""
 
 from __future__ import annotations
 
 import argparse
-import sys
+from collections.abc import Sequence
 
-from . import __version__
-from .serving import command as serve
+from . import __version__, token_command
+from .serving import command as serve_command
+
+COMMANDS = (serve_command.add, token_command.add)
+"""Each adds its parser, with its `run` as default: it takes the parsed words and gives the exit code."""
 
 
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="cluster-dash-server", description="The dashboard of a GPU cluster.")
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    serve.add_to(commands)
-    arguments = parser.parse_args(argv)
-    sys.exit(arguments.run(arguments))
+def main(words: Sequence[str] | None = None) -> int:
+    """0: done, 1: could not be done, 2: wrong usage or setting."""
+    parser = argparse.ArgumentParser(prog="cluster-dash-server", description="The server of cluster-dash.")
+    parser.add_argument("--version", action="version", version=f"cluster-dash-server {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in COMMANDS:
+        add(commands)
+    asked = parser.parse_args(words)
+    return asked.run(asked)

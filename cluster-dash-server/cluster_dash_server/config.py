@@ -38,6 +38,13 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """None: nothing is configured, `PASSCODE` counts and only from loopback."""
     allowed_hosts: tuple[str, ...] = ()
     """Names that the Host header may hold, without port, besides those of loopback; empty: any."""
+    token_file: Annotated[str, msgspec.Meta(pattern="^/")] | None = None
+    """None: `tokens.json` in the server's state folder."""
+    require_tokens: bool = False
+    """True: no passcode counts, each host needs a token."""
+
+    def __repr__(self) -> str:
+        return f"Access(passcode={'***' if self.passcode else None}, token_file={self.token_file!r}, ...)"
 
 
 class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +57,8 @@ class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory_mib: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 128
     """For the history of all hosts: where it isn't enough, minutes and hours are shorter for all."""
     max_hosts: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
+    forget_hosts_after_h: Annotated[float, msgspec.Meta(ge=0, le=100_000)] = 720.0
+    """Hours without a post; 0: never, not even to make room."""
 
 
 class Serve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -160,11 +169,8 @@ def _convert(settings: dict[str, Any], sources: dict[tuple[str, str], str], file
 def _worded(error: msgspec.ValidationError) -> str:
     text = str(error).lower().split(", got ")[0]
     for kind, words in (
-        ("int", "a whole number"),
-        ("float", "a number"),
-        ("str | null", "a text"),
-        ("str", "a text"),
-        ("array", "a list of texts"),
+        *(("int", "a whole number"), ("float", "a number"), ("bool", "true or false")),
+        *(("str | null", "a text"), ("str", "a text"), ("array", "a list of texts")),
     ):
         text = text.replace(f"expected `{kind}`", f"expected {words}")
-    return text.replace("`", "")
+    return text.replace("a text matching regex '^/'", "an absolute path").replace("`", "")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .gpus import Gpu, Process, gpu_error_of, gpus_of
+from .live.claim import Rival, ids_of, label
 from .live.hosts import Host, Hosts, Latest
 from .points import mean
 
@@ -28,6 +29,22 @@ class Disk:
     def sort_key(self) -> tuple[float, str]:
         """The fullest first."""
         return (-(self.percent or 0), self.mount)
+
+
+@dataclass(slots=True)
+class RivalNow:
+    """Who else posts under a host's name, and is refused."""
+
+    label: str
+    """Its address and ids."""
+    address: str
+    ids: str
+    by_number: bool
+    """Refused as its posts have the numbers of others; else as another machine."""
+    gpus: int
+    since_s: float
+    last_s: float
+    posts: int
 
 
 @dataclass(slots=True)
@@ -51,6 +68,22 @@ class HostNow:
     mem_used_gib: float | None
     mem_total_gib: float | None
     disks: list[Disk]
+    rivals: list[RivalNow]
+    holder_since_s: float
+
+    @property
+    def holder(self) -> str:
+        """Which machine is shown: its address and ids."""
+        return label(self.host.claim.machine, self.host.claim.address)
+
+    @property
+    def holder_ids(self) -> str:
+        return ids_of(self.host.claim.machine)
+
+    @property
+    def machines(self) -> int:
+        """That report under its name now."""
+        return 1 + sum(not rival.by_number for rival in self.rivals)
 
     @property
     def name(self) -> str:
@@ -63,7 +96,9 @@ class HostNow:
 
     @property
     def state(self) -> str:
-        """`status`, or fault where an up host has GPUs that can't be read."""
+        """`status`; of an up host conflict where another machine wants its name, fault where GPUs can't be read."""
+        if self.status == "up" and self.rivals:
+            return "conflict"
         broken = self.gpu_error is not None or any(gpu.state != "ok" for gpu in self.gpus)
         return "fault" if self.status == "up" and broken else self.status
 
@@ -125,6 +160,23 @@ def host_now(hosts: Hosts, host: Host) -> HostNow:
         mem_used_gib=used,
         mem_total_gib=total,
         disks=[_disk(key, entry) for key, entry in post.get("disk", {}).items()],
+        rivals=[_rival(hosts, rival) for rival in hosts.rivals(host)],
+        holder_since_s=hosts.ago_s(host.claim.since_mono_s),
+    )
+
+
+def _rival(hosts: Hosts, rival: Rival) -> RivalNow:
+    since_s, last_s = hosts.ago_s(rival.since_mono_s), hosts.ago_s(rival.last_mono_s)
+    machine = rival.machine
+    return RivalNow(
+        rival.label,
+        rival.address,
+        ids_of(machine),
+        rival.by_number,
+        len(machine.gpu_uuids),
+        since_s,
+        last_s,
+        rival.posts,
     )
 
 

@@ -146,3 +146,15 @@ def test_screenshots_for_the_eye(browser: Browser, filled_server: Server, scheme
         target = SCREENSHOTS / f"{name}-{scheme}-{width}.png"
         assert target.write_bytes(page.screenshot(full_page=True)) > 5_000
     context.close()
+
+
+def test_two_machines_of_one_name_are_shown_with_what_to_do(watched: Watched, server: Server) -> None:
+    server.post(posts.host_post("gpu01"))
+    other = posts.host_post("gpu01", gpu={"0_X": posts.gpu(0, uuid="GPU-of-another")})
+    other["mole"] |= {"id": "of-another", "epoch": "boot.7"}
+    assert server.post(other).status_code == 409
+    expect(watched.open("/").get_by_role("row", name=re.compile("gpu01"))).to_contain_text("conflict")
+    page = watched.open("/host/gpu01")
+    expect(page.get_by_role("heading", name="Two machines report as gpu01")).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("of-another"[:8]))).to_contain_text("refused: another machine")
+    expect(page.get_by_text("hostnamectl set-hostname NAME")).to_be_visible()

@@ -61,6 +61,9 @@ def test_the_passcode_has_a_short_form_and_an_empty_one_is_not_set(tmp_path: Pat
         ('[access]\npasscode = ""', {}, "access.passcode = (a secret)"),
         ("", {"CLUSTER_DASH_LIVE_MAX_HOST": "5"}, "CLUSTER_DASH_LIVE_MAX_HOST is no setting; there are: "),
         ("", {"CLUSTER_DASH_PASSCODE": "caf\udce9"}, "CLUSTER_DASH_PASSCODE must be printable text in UTF-8"),
+        ('[access]\ntoken_file = "t.json"', {}, "access.token_file = 't.json': expected an absolute path"),
+        ("[access]\nrequire_tokens = 1", {}, "access.require_tokens = 1: expected true or false"),
+        ("[live]\nforget_hosts_after_h = -1", {}, "live.forget_hosts_after_h = -1: expected a number >= 0"),
         ("[access]\npasscode = 12345678", {}, "access.passcode = (a secret): expected a text"),
     ],
 )

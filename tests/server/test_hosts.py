@@ -176,3 +176,14 @@ def test_what_a_page_reads_while_eight_threads_record_is_whole() -> None:
         thread.join()
     assert broken == []
     assert [hosts.series(host, "sys.cpu_percent")[0].value[-1] for host in hosts.all()] == [399] * 8
+
+
+def test_a_host_that_has_been_silent_for_a_month_is_forgotten() -> None:
+    clock = Clock()
+    hosts, host = recorded(clock)
+    clock.now_s += 720 * 3600
+    hosts.forget_silent_hosts()
+    assert hosts.get("gpu01") is host
+    clock.now_s += 1
+    hosts.forget_silent_hosts()
+    assert len(hosts) == 0

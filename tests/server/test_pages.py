@@ -226,15 +226,16 @@ def test_a_page_says_when_memory_cuts_its_history(path: str, words: str) -> None
     seconds = [0.0]
     hosts, plotly = Hosts(Live(memory_mib=1), lambda: seconds[0]), Plotly()
     app = Flask("cluster_dash_server")
-    frame.register(app, None, plotly)
-    for blueprint in (status.routes(hosts, None), charts.routes(hosts), legacy.routes(hosts), assets.routes(plotly)):
+    frame.register(app, list, plotly, guarded=True)
+    for blueprint in (status.routes(hosts, list), charts.routes(hosts), legacy.routes(hosts), assets.routes(plotly)):
         app.register_blueprint(blueprint)
     post = posts.host_post("gpu0", gpus=64)
     hosts.record(post, points_of_post(post), 1e9)
     assert "instead of" not in app.test_client().get(path).text
-    for second in range(900):
-        seconds[0] = second
-        hosts.record(post, points_of_post(post), 1e9 + second)
+    for half_seconds in range(1800):
+        seconds[0] = half_seconds / 2
+        each = post | {"mole": post["mole"] | {"seq": half_seconds + 2}}
+        hosts.record(each, points_of_post(each), 1e9 + seconds[0])
     hosts.keep_within_memory()
     assert words in app.test_client().get(path).text
 

@@ -62,7 +62,7 @@ VALID = json.dumps(posts.example())
         ("null", "the post must be of type object"),
         ("[]", "the post must be of type object"),
         ('"x"', "the post must be of type object"),
-        ("{}", "the post lacks auth_code, hostname, timestamp, gpu, cpu"),
+        (f'{{"auth_code": "{posts.PASSCODE}"}}', "the post lacks hostname, timestamp, gpu, cpu"),
     ],
 )
 def test_what_is_no_post_is_refused_with_the_reason(client: FlaskClient, body: bytes | str, message: str) -> None:

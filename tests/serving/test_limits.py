@@ -117,7 +117,7 @@ def test_a_body_that_comes_in_time_is_taken_however_it_is_cut(tmp_path: Path) ->
         connection.sendall(HEAD + b"Content-Length: 2\r\n\r\n{")
         time.sleep(2.5)
         connection.sendall(b"}")
-        assert connection.recv(1024).startswith(b"HTTP/1.1 400")
+        assert connection.recv(1024).startswith(b"HTTP/1.1 401")
 
 
 def test_a_reader_that_stops_frees_what_it_held(tmp_path: Path) -> None:

@@ -134,6 +134,6 @@ def test_a_wrong_setting_stops_the_start_with_one_line(tmp_path: Path, setting: 
     done = subprocess.run(
         SERVE[:4], env={f"CLUSTER_DASH_{setting}": value}, capture_output=True, text=True, timeout=30, check=False
     )
-    assert done.returncode == 1
+    assert done.returncode == (1 if "listen on" in words or "IPv6" in words else 2)
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1

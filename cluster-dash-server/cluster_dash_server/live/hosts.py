@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import orjson
 
 from ..config import Live
 from ..gpus import Gpu, gpu_error_of, gpus_of
+from ..logs import quoted
 from ..points import Points
 from .budget import Budget
+from .claim import Arrival, Claim, Rival, arrival_of
 from .history import RecentHistory
+from .identity import SOMEBODY, Sender, Verdict
 from .rows import SeriesColumns, columns
+from .sequences import Seen
+
+log = logging.getLogger(__name__)
 
 OFFLINE_AFTER_S = 600
 STALE_AFTER_S = 15
 STALE_AFTER_INTERVALS = 3
 SKEW_SHOWN_FROM_S = 5
 MAX_EVENTS = 200
+HOUR_S = 3600.0
+GIVES_WAY_AFTER_S = 24 * HOUR_S
+"""So long must a host be silent before another one may have its place."""
+FULL_SHOWN_S = 600.0
 DEFAULT_INTERVAL_S = 300
 """A post without the `mole` section doesn't tell its interval; the original mole's default."""
 LONGEST_INTERVAL_S = 86_400.0
@@ -47,6 +59,8 @@ class Latest:
     received_mono_s: float
     hidden_gpus: list[Gpu]
     """Where its driver tells nothing of any GPU: those of before, without their values."""
+    delay_s: float = 0.0
+    """How much longer than others of its mole the post was on its way, by its clock since boot."""
 
     @property
     def post(self) -> dict[str, Any]:
@@ -55,8 +69,13 @@ class Latest:
 
     @property
     def skew_s(self) -> float | None:
-        """How far the host's clock is ahead of the server's; None while that is within what a post's way takes."""
+        """How far the host's clock is ahead of the server's; None while that is within what a post's way takes.
+
+        What a post was late explains no more than a clock that seems behind.
+        """
         skew = self.timestamp - self.received_at
+        if skew < 0:
+            skew = min(0.0, skew + self.delay_s)
         return skew if abs(skew) >= SKEW_SHOWN_FROM_S else None
 
     @property
@@ -76,8 +95,11 @@ class Host:
     name: str
     latest: Latest
     history: RecentHistory
-    events: deque[dict[str, Any]]
-    """The newest MAX_EVENTS that its posts told, in the order of their coming."""
+    claim: Claim
+    events: deque[tuple[float, dict[str, Any]]]
+    """The newest MAX_EVENTS that its posts told, in the order of their coming, each with when it was by the server's
+    monotonic clock.
+    """
 
 
 def _latest(post: dict[str, Any], received_at: float, mono_s: float, before: Latest | None) -> Latest:
@@ -100,6 +122,15 @@ def _hidden_gpus(post: dict[str, Any], before: Latest | None) -> list[Gpu]:
     return [gpu.unreadable(*error) for gpu in known]
 
 
+def _keep_events(host: Host, post: dict[str, Any], arrival: Arrival, delay_s: float, told: str | None) -> None:
+    """Each with its age when it came, for which the host's clock needn't be right."""
+    if told:
+        host.events.append((arrival.mono_s, {"kind": "machine", "text": told}))
+    for event in post.get("events", ()):
+        ago_s = max(0.0, arrival.timestamp - event["time"]) + delay_s
+        host.events.append((arrival.mono_s - ago_s, event))
+
+
 class Kept(NamedTuple):
     """How far the history is promised to go back, what share of that there is memory for, and how much memory."""
 
@@ -116,24 +147,62 @@ class Hosts:
         self._lock = threading.Lock()
         self._hosts: dict[str, Host] = {}
         self._budget = Budget(settings.memory_mib * MIB)
+        self._refused_at_s: float | None = None
+        self._no_room_before_s = -math.inf
 
-    def record(self, post: dict[str, Any], points: Points, received_at: float) -> None:
-        """Raises HostsFull."""
+    def record(self, post: dict[str, Any], points: Points, received_at: float, sender: Sender = SOMEBODY) -> Seen:
+        """Keeps a post, once. Raises HostsFull, NameTaken, NumberTaken."""
         name, mono_s = post["hostname"], self._monotonic()
+        arrival = arrival_of(post, sender, mono_s)
         known = self._hosts.get(name)
         latest = _latest(post, received_at, mono_s, known.latest if known else None)
         with self._lock:
-            host = self._hosts.get(name) or self._add(name, latest)
-            host.latest = latest
-            host.events.extend(post.get("events", ()))
-            host.history.append(received_at, mono_s, points, latest.stale_after_s)
+            host = self._hosts.get(name) or self._add(arrival, latest)
+            silent_s = mono_s - host.latest.received_mono_s
+            seen, verdict = host.claim.admit(arrival, silent_s, host.latest.stale_after_s)
+            if seen is Seen.DUPLICATE:
+                return seen
+            if seen is Seen.NEW:
+                host.history.append(received_at, mono_s, points, latest.stale_after_s)
+            delay_s, told = host.claim.take(arrival, seen, verdict)
+            if seen is Seen.NEW:
+                if verdict is Verdict.REPLACES:
+                    latest = _latest(post, received_at, mono_s, None)  # the GPUs of the one before aren't its
+                host.latest = replace(latest, delay_s=delay_s) if delay_s >= 1 else latest
+            _keep_events(host, post, arrival, delay_s, told)
+        return seen
 
-    def _add(self, name: str, latest: Latest) -> Host:
-        if len(self._hosts) >= self._settings.max_hosts:
+    def _add(self, arrival: Arrival, latest: Latest) -> Host:
+        if len(self._hosts) >= self._settings.max_hosts and not self._make_room(arrival.mono_s):
+            self._refused_at_s = arrival.mono_s
             raise HostsFull(f"this server keeps {self._settings.max_hosts} hosts ([live] max_hosts) and has as many")
         history = RecentHistory(self._settings.recent_minutes * 60, self._settings.headline_hours * 3600)
         history.share = self._budget.share
-        return self._hosts.setdefault(name, Host(name, latest, history, deque(maxlen=MAX_EVENTS)))
+        host = Host(arrival.name, latest, history, Claim(arrival), deque(maxlen=MAX_EVENTS))
+        self._hosts[arrival.name] = host
+        return host
+
+    def _make_room(self, mono_s: float) -> bool:
+        """Forgets the host that has been silent the longest, where that is long enough."""
+        after_s = min(GIVES_WAY_AFTER_S, self._settings.forget_hosts_after_h * HOUR_S)
+        if not after_s or mono_s < self._no_room_before_s:
+            return False
+        oldest = min(self._hosts.values(), key=lambda host: host.latest.received_mono_s)
+        self._no_room_before_s = oldest.latest.received_mono_s + after_s  # until then none can be silent for so long
+        return mono_s > self._no_room_before_s and self._forget(oldest)
+
+    def _forget(self, host: Host) -> bool:
+        log.info("%s is forgotten: no post for %.0f hours", quoted(host.name), self.age_s(host.latest) / HOUR_S)
+        del self._hosts[host.name]
+        return True
+
+    def warnings(self) -> list[str]:
+        """For every page."""
+        refused_at_s = self._refused_at_s
+        if refused_at_s is None or self._monotonic() - refused_at_s > FULL_SHOWN_S:
+            return []
+        most = self._settings.max_hosts
+        return [f"This server keeps {most} hosts and has as many: posts of others are refused. Raise [live] max_hosts."]
 
     def __len__(self) -> int:
         return len(self._hosts)
@@ -150,10 +219,19 @@ class Hosts:
         """Since it came, by a clock that nobody sets."""
         return max(0.0, self._monotonic() - latest.received_mono_s)
 
-    def events(self, host: Host) -> list[dict[str, Any]]:
-        """The newest first."""
+    def rivals(self, host: Host) -> list[Rival]:
+        """Who else posts under its name, the latest first."""
         with self._lock:
-            return sorted(host.events, key=lambda event: -event["time"])
+            return host.claim.rivals(self._monotonic())
+
+    def ago_s(self, mono_s: float) -> float:
+        return max(0.0, self._monotonic() - mono_s)
+
+    def events(self, host: Host) -> list[dict[str, Any]]:
+        """The newest first, each with its age as `ago_s`."""
+        with self._lock:
+            events = sorted(host.events, key=lambda event: -event[0])
+        return [{**event, "ago_s": self.ago_s(mono_s)} for mono_s, event in events]
 
     def series(self, host: Host, *metrics: str) -> list[SeriesColumns]:
         """Every series of these metrics in the last minutes, by metric, device, tags; rows belong together."""
@@ -173,10 +251,18 @@ class Hosts:
         share = host.history.share if host else self._budget.share
         return Kept(settings.recent_minutes * 60, settings.headline_hours * 3600, share, settings.memory_mib)
 
+    def forget_silent_hosts(self) -> None:
+        """Those that have posted nothing for `[live] forget_hosts_after_h`."""
+        forget_after_s = self._settings.forget_hosts_after_h * HOUR_S or math.inf
+        for host in self.all():
+            with self._lock:
+                if self.age_s(host.latest) > forget_after_s and self._hosts.get(host.name) is host:
+                    self._forget(host)
+
     def keep_within_memory(self) -> None:
         """Forgets what is too old, and for want of memory what is less old."""
-        self._budget.keep([host.history for host in self.all()], self._forget)
+        self._budget.keep([host.history for host in self.all()], self._forget_history)
 
-    def _forget(self, history: RecentHistory) -> None:
+    def _forget_history(self, history: RecentHistory) -> None:
         with self._lock:
             history.forget(self._monotonic())

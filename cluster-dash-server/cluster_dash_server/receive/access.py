@@ -1,13 +1,20 @@
-"""Takes a request and the passcode that it sent; one that may not post is refused and told what to do."""
+"""Takes a request and the passcode or token in it, gives who sends it; one that may not post is refused."""
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
-from collections.abc import Mapping
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ..config import PASSCODE, PUBLISHED_PASSCODE, Access
 from ..errors import Refusal
+from ..live.identity import Sender
+from .tokens import Tokens
+
+log = logging.getLogger(__name__)
 
 PROXY_HEADERS = {
     "HTTP_" + name.upper().replace("-", "_")
@@ -18,36 +25,100 @@ PROXY_HEADERS = {
 }
 
 
+WRONG = (
+    "wrong auth_code: it must be the passcode that the server is configured with, or a token that it made for this "
+    "host; either may come as the header Authorization: Bearer instead"
+)
+NO_PASSCODE = (
+    "No passcode is configured: posts are taken from this machine only. "
+    "Set [access] passcode in the server's settings, or CLUSTER_DASH_PASSCODE, and the same in each mole."
+)
+TELL_EVERY_S = 60.0
+
+
 class Gate:
-    """Who may post: whoever knows the configured passcode; where none is, this machine with the published one."""
+    """Who may post: a host with its token, and whoever knows the configured passcode; where none is configured, this
+    machine with the published one.
+    """
 
-    def __init__(self, access: Access, default: str = PASSCODE) -> None:
-        self.passcode = access.passcode or default
-        self.is_published = self.passcode == PUBLISHED_PASSCODE
+    def __init__(
+        self,
+        access: Access,
+        tokens: Tokens | None = None,
+        default: str = PASSCODE,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        passcode = access.passcode or default
+        self.is_published = passcode == PUBLISHED_PASSCODE
         self.loopback_only = self.is_published and access.passcode is None
+        self._passcode = None if access.require_tokens else passcode.encode()
+        self._tokens = tokens
+        self._monotonic = monotonic
+        self._told_at_s: dict[str, float] = {}
 
-    @property
-    def warning(self) -> str | None:
+    def warnings(self) -> list[str]:
         """For the log and every page."""
+        about_passcode = self._about_passcode()
+        return [*([about_passcode] if about_passcode else []), *self.troubles()]
+
+    def troubles(self) -> list[str]:
+        """What is wrong with the token file."""
+        trouble = self._tokens.trouble if self._tokens is not None else None
+        return [trouble] if trouble else []
+
+    def _about_passcode(self) -> str | None:
+        has_tokens = bool(self._tokens)
+        if self._passcode is None:
+            return None if has_tokens else "No host has a token and the passcode is off: nobody can post."
         if self.loopback_only:
-            return (
-                "No passcode is configured: posts are taken from this machine only. "
-                "Set [access] passcode in the server's settings, or CLUSTER_DASH_PASSCODE, and the same in each mole."
-            )
+            return None if has_tokens else NO_PASSCODE
         if self.is_published:
             return "The passcode is the published one: whoever can reach this server can post. Choose another."
         return None
 
-    def admit(self, auth_code: str, environ: Mapping[str, object]) -> None:
-        """Raises Refusal(401). `environ` is the WSGI one."""
-        if not hmac.compare_digest(auth_code.encode("utf-8", "replace"), self.passcode.encode()):
-            raise Refusal(401, "wrong auth_code: it must be the passcode that the server is configured with")
+    def admit(self, auth_code: object, environ: Mapping[str, object]) -> Sender:
+        """By the Authorization header where it is a Bearer's, else by `auth_code`. Raises Refusal(401), always the same
+        but for the published passcode from elsewhere. `environ` is the WSGI one.
+        """
+        credential = _bearer(environ)
+        if credential is None and isinstance(auth_code, str):
+            credential = auth_code
+        address = str(environ.get("REMOTE_ADDR", ""))
+        host = self._tokens.host_of(credential) if self._tokens is not None and credential else None
+        if host is not None:
+            return Sender(address, host)
+        if not self._is_passcode(credential or ""):
+            raise Refusal(401, WRONG)
         if self.loopback_only and not is_loopback(environ):
             raise Refusal(
                 401,
                 "this server has no passcode of its own and takes the published one from its own machine only: "
                 "set CLUSTER_DASH_PASSCODE (or [access] passcode in its settings), and the same auth_code in the mole",
             )
+        return Sender(address)
+
+    def _is_passcode(self, credential: str) -> bool:
+        sent = credential.encode("utf-8", "replace")
+        return self._passcode is not None and hmac.compare_digest(sent, self._passcode)
+
+    def check_name(self, sender: Sender, post: Mapping[str, Any]) -> None:
+        """A token speaks for its host only. Raises Refusal(403)."""
+        name = post.get("hostname")
+        if sender.token_host is None or not isinstance(name, str) or name == sender.token_host:
+            return
+        now_s = self._monotonic()
+        if now_s - self._told_at_s.get(sender.token_host, -TELL_EVERY_S) >= TELL_EVERY_S:
+            self._told_at_s[sender.token_host] = now_s  # one of each token's host: no sender makes it grow
+            log.warning(
+                "a post as %r came from %s with the token of %r: refused; told once a minute",
+                name[:256], sender.address, sender.token_host,
+            )  # fmt: skip
+        raise Refusal(403, "this token is another host's: each host has its own, by the name that it posts")
+
+
+def _bearer(environ: Mapping[str, object]) -> str | None:
+    scheme, _, credential = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else None
 
 
 def is_loopback(environ: Mapping[str, object]) -> bool:

@@ -8,7 +8,10 @@ from typing import Any, cast
 from flask import Blueprint, Response, jsonify, request
 
 from ..errors import Refusal
+from ..live.claim import NameTaken, NumberTaken
 from ..live.hosts import Hosts, HostsFull
+from ..live.identity import Sender
+from ..live.sequences import Seen
 from ..points import points_of_post
 from .access import Gate
 from .bodies import decode, read_body
@@ -23,12 +26,16 @@ def routes(gate: Gate, hosts: Hosts) -> Blueprint:
 
     @blueprint.post("/")
     def receive_post() -> Response:
-        post: Any = decode(read_body())
-        auth_code: Any = cast("dict[str, Any]", post).get("auth_code") if isinstance(post, dict) else None
-        if isinstance(auth_code, str):  # before the schema: who may not post gets no work done
-            gate.admit(auth_code, request.environ)
-        take(hosts, post)
+        decoded: Any = decode(read_body())
+        if not isinstance(decoded, dict):
+            check_post(decoded)
+        post = cast("dict[str, Any]", decoded)
+        sender = gate.admit(post.get("auth_code"), request.environ)  # before the schema: else no work is done
+        post.setdefault("auth_code", "")  # it came as a header
+        seen = take(gate, hosts, post, sender)
         answer: dict[str, Any] = {"success": True, "msg": "stored result"}
+        if seen is not Seen.NEW:
+            answer[seen.name.lower()] = True
         if "mole" in post:  # the original's moles and scripts get the original's answer
             answer["server_time"] = time.time()
         return jsonify(answer)
@@ -36,11 +43,16 @@ def routes(gate: Gate, hosts: Hosts) -> Blueprint:
     return blueprint
 
 
-def take(hosts: Hosts, post: Any) -> None:
+def take(gate: Gate, hosts: Hosts, post: dict[str, Any], sender: Sender) -> Seen:
     """One post whose sender may post: checked, turned into points, recorded. Raises Refusal."""
+    gate.check_name(sender, post)
     check_post(post)
     kept: dict[str, Any] = {name: post[name] for name in KEPT if name in post}
     try:
-        hosts.record(kept, points_of_post(kept), received_at=time.time())
+        return hosts.record(kept, points_of_post(kept), time.time(), sender)
     except HostsFull as error:
         raise Refusal(429, str(error)) from None
+    except NameTaken as error:
+        raise Refusal(409 if sender.token_host is None else 403, str(error)) from None
+    except NumberTaken as error:
+        raise Refusal(409, str(error)) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from .systemd import Notifier
 log = logging.getLogger(__name__)
 
 
-def add_to(commands: Any) -> None:
+def add(commands: Any) -> None:
     """`commands` as argparse's add_subparsers gives it."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "serve", help="run the server, with limits for slow, many and hostile connections"
@@ -28,15 +29,16 @@ def add_to(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> str | None:
-    """Until a signal ends it; returns what prevented the start, for sys.exit."""
+def run(arguments: argparse.Namespace) -> int:
+    """Until a signal ends it; returns the exit code."""
     try:
         config = _with_options(read_config(), arguments)
         logs.set_up(config.log.format, config.log.level)
         max_connections = allow_descriptors(config.serve.max_connections)
         sockets = [listen(address) for address in config.serve.listen]
     except (ConfigError, CannotListen) as error:
-        return f"cluster-dash-server: {error}"
+        print(f"cluster-dash-server: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
     if max_connections < config.serve.max_connections:
         log.warning(
             "at most %d connections at once, not %d ([serve] max_connections): the limit of open files is too low",
@@ -53,7 +55,7 @@ def run(arguments: argparse.Namespace) -> str | None:
     )
     log.info("cluster-dash: %s", "  ".join(map(address_of, sockets)))
     server.run()
-    return None
+    return 0
 
 
 def _with_options(config: Config, arguments: argparse.Namespace) -> Config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class OrjsonProvider(JSONProvider):
         return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
 
 
-def register(app: Flask, warning: str | None, plotly: Plotly, guarded: bool) -> None:
+def register(app: Flask, warnings: Callable[[], list[str]], plotly: Plotly, guarded: bool) -> None:
     app.json = OrjsonProvider(app)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     jinja_filters: dict[str, Any] = app.jinja_env.filters
@@ -72,7 +73,7 @@ def register(app: Flask, warning: str | None, plotly: Plotly, guarded: bool) -> 
     jinja_globals.update(
         asset=asset,
         navigation=NAVIGATION,
-        warning=warning,
+        warnings=warnings,
         unguarded=None if guarded else UNGUARDED,
         plotly_url=plotly.url,
         missing=wording.MISSING,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Blueprint, Response, jsonify, request
 
 from ..background import Background
 
 
 class Health:
-    def __init__(self, background: list[Background]) -> None:
+    def __init__(self, background: list[Background], notes: Callable[[], list[str]] = list) -> None:
         self._background = background
+        self._notes = notes
 
     def reasons(self) -> list[str]:
         """Why the server is not healthy; none where it is."""
@@ -23,6 +26,8 @@ class Health:
         def health() -> Response:
             reasons = self.reasons()
             body: dict[str, object] = {"status": "failing", "reasons": reasons} if reasons else {"status": "ok"}
+            if notes := self._notes():  # a person should look; the server does its work
+                body["notes"] = notes
             if "verbose" in request.args:
                 body["threads"] = [
                     {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Blueprint, Response, render_template, request
 
 from ..errors import Refusal, wants_page
@@ -9,7 +11,7 @@ from ..live.hosts import Hosts
 from ..query import by_device, host_now, now
 from . import figures
 from .host_figures import headline_of_host, of_host
-from .text import fleet_table, notes_of, totals
+from .text import fleet_table, notes_of, totals, troubles_of
 from .wording import shortened
 
 MOST_PROCESSES = 200
@@ -22,7 +24,7 @@ BESIDE = {
 """Metrics that stand in a GPU's row of the host's page."""
 
 
-def routes(hosts: Hosts, warning: str | None) -> Blueprint:
+def routes(hosts: Hosts, warnings: Callable[[], list[str]]) -> Blueprint:
     blueprint = Blueprint("status", __name__)
 
     @blueprint.get("/")
@@ -32,7 +34,7 @@ def routes(hosts: Hosts, warning: str | None) -> Blueprint:
             response = Response(render_template("fleet.html", rows=rows, totals=totals(rows), notes_of=notes_of))
         else:
             address = f"{request.scheme}://{request.host}/"
-            response = Response(fleet_table(rows, warning, address), mimetype="text/plain")
+            response = Response(fleet_table(rows, warnings(), address), mimetype="text/plain")
         response.headers["Vary"] = "Accept"
         return response
 
@@ -50,7 +52,7 @@ def routes(hosts: Hosts, warning: str | None) -> Blueprint:
             "host.html",
             row=row,
             post=row.post,
-            notes=notes_of(row),
+            notes=troubles_of(row),
             figures=drawn,
             figures_json=figures.embed(drawn),
             most_processes=MOST_PROCESSES,

@@ -23,16 +23,16 @@ To try it here:    curl -d @etc/example_data1.json -H "Content-Type: application
 """
 
 
-def fleet_table(rows: list[HostNow], warning: str | None, url: str) -> str:
+def fleet_table(rows: list[HostNow], warnings: list[str], url: str) -> str:
     if not rows:
-        return NO_HOST.format(url=url) + (f"\n{warning}\n" if warning else "")
+        return NO_HOST.format(url=url) + "".join(f"\n{warning}\n" for warning in warnings)
     counts = totals(rows)
     lines = [
         f"{counts['up']} of {counts['hosts']} hosts up, {counts['free']} of {counts['gpus']} GPUs free",
         "",
         *_aligned([HEADER, *map(_cells, rows)]),
     ]
-    for block in (_users(rows), _notes(rows), [warning] if warning else []):
+    for block in (_users(rows), _notes(rows), warnings):
         lines += ["", *block] if block else []
     return "\n".join(lines) + "\n"
 
@@ -105,6 +105,11 @@ def _silence(row: HostNow) -> list[str]:
 
 def notes_of(row: HostNow) -> list[str]:
     """What a person should know about this host besides its state and age, each in a line."""
+    return [*_conflicts(row), *troubles_of(row)]
+
+
+def troubles_of(row: HostNow) -> list[str]:
+    """`notes_of` without the conflicts about its name, of which its own page has a table."""
     notes: list[str] = [*_clock(row)]
     if row.gpu_error:
         notes.append(f"GPUs {'hung' if row.gpu_error[0] == 'hung' else 'not readable'}: {row.gpu_error[1]}")
@@ -119,6 +124,15 @@ def notes_of(row: HostNow) -> list[str]:
     notes += [f"mole: {what}: {text}" for what, text in errors.items() if text != told]
     if row.host.history.left_out:
         notes.append(f"more series than are kept: {row.host.history.left_out} values are in no chart")
+    return notes
+
+
+def _conflicts(row: HostNow) -> list[str]:
+    notes: list[str] = []
+    for rival in row.rivals:
+        tried = f"since {duration(rival.since_s)}, last {duration(rival.last_s)} ago"
+        what = "posts with numbers that were taken" if rival.by_number else "two machines report under this name"
+        notes.append(f"{what}: {row.holder} is shown, {rival.label} is refused {tried}")
     return notes
 
 
