@@ -21,8 +21,9 @@ from .background import Background, stop_all
 from .config import Config, ConfigError, read_config
 from .hostcheck import check_host
 from .live.hosts import Hosts
-from .receive import posts
+from .receive import batch, posts
 from .receive.access import Gate
+from .receive.schema import Schema
 from .views import assets, charts, frame, legacy, status
 from .views.health import Health
 
@@ -39,6 +40,7 @@ def create_app(
         _set_up_log()
     config = config or _config_or_exit()
     gate = Gate(config.access)
+    schema = Schema(config.limits)
     hosts = Hosts(config.live, monotonic)
     plotly = assets.Plotly()
     background = [
@@ -51,7 +53,8 @@ def create_app(
     app.url_map.merge_slashes = False
     frame.register(app, gate.warning, plotly)
     errors.register(app)
-    app.register_blueprint(posts.routes(gate, hosts))
+    app.register_blueprint(posts.routes(gate, hosts, schema, config.limits))
+    app.register_blueprint(batch.routes(gate, hosts, schema, config.limits))
     app.register_blueprint(status.routes(hosts, gate.warning))
     app.register_blueprint(charts.routes(hosts))
     app.register_blueprint(legacy.routes(hosts))

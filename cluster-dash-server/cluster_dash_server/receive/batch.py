@@ -1,0 +1,110 @@
+"""Takes `POST /batch`, many posts in one body, and tells the sender of each whether it was kept.
+
+A wrong envelope refuses the whole; a wrong post is told in its own place of `results` and costs the others nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+import orjson
+from flask import Blueprint, Response, jsonify, request
+
+from ..config import Limits
+from ..errors import Refusal
+from ..live.hosts import Hosts
+from .access import Gate
+from .bodies import Body, may_repeat_a_key, measure, parse, repeated, repeated_keys
+from .posts import take
+from .schema import Schema
+
+_LEADING_AUTH_CODE = re.compile(rb'\s*\{\s*"auth_code"\s*:\s*("(?:[^"\\]|\\.){0,4096}")')
+
+
+def routes(gate: Gate, hosts: Hosts, schema: Schema, limits: Limits) -> Blueprint:
+    blueprint = Blueprint("batch", __name__)
+
+    @blueprint.post("/batch")
+    def receive_batch() -> Response:
+        body = Body("the batch", limits)
+        most_values, setting = limits.batch_values, "batch_values"
+        start, is_all = body.start(limits.body_bytes)
+        leading = _LEADING_AUTH_CODE.match(start)
+        if leading:  # before the rest is unpacked: who may not post gets no work done
+            gate.admit(_text(leading[1]), request.environ)
+        elif is_all:
+            most_values, setting = limits.values, "values"
+        else:
+            raise Refusal(400, "a batch that large must begin with its auth_code")
+        text = body.read(limits.batch_bytes, most_values, ("batch_bytes", setting))
+        batch = parse("the batch", text)
+        auth_code, posts = _opened(batch, limits)
+        gate.admit(auth_code, request.environ)
+        wrong = _check_forms(batch, posts, text, limits)
+        results = [_take(hosts, schema, auth_code, post, wrong.get(at)) for at, post in enumerate(posts)]
+        response = jsonify({"success": True, "results": results})
+        response.headers["Accept-Encoding"] = "gzip"
+        return response
+
+    return blueprint
+
+
+def _text(literal: bytes) -> str:
+    """Of a JSON string; "", which no passcode is, where it is none."""
+    try:
+        return orjson.loads(literal)
+    except orjson.JSONDecodeError:
+        return ""
+
+
+def _opened(batch: Any, limits: Limits) -> tuple[str, list[Any]]:
+    """The envelope's auth_code and posts; other keys of it are dropped. Raises Refusal(400, 413)."""
+    if not isinstance(batch, dict):
+        raise Refusal(400, "schema violation: the batch must be of type object")
+    envelope = cast("dict[str, Any]", batch)
+    for name, kind, word in (("auth_code", str, "string"), ("posts", list, "array")):
+        if name not in envelope:
+            raise Refusal(400, f"schema violation: the batch lacks {name}")
+        if not isinstance(envelope[name], kind):
+            raise Refusal(400, f"schema violation: {name} must be of type {word}")
+    if len(envelope["posts"]) > limits.batch_posts:
+        raise Refusal(413, f"the batch has more than {limits.batch_posts} posts ([limits] batch_posts)")
+    return envelope["auth_code"], envelope["posts"]
+
+
+def _check_forms(batch: dict[str, Any], posts: list[Any], text: bytes | bytearray, limits: Limits) -> dict[int, str]:
+    """What is wrong with the form of a post, by its place in the batch. Raises Refusal where it is the envelope's."""
+    wrong: dict[int, str] = {}
+    keys = measure("the batch", batch | {"posts": None}, limits)
+    for at, post in enumerate(posts):
+        try:
+            keys += measure("the post", post, limits)
+        except Refusal as refusal:
+            wrong[at] = str(refusal)
+    if wrong or may_repeat_a_key(text, keys):
+        for path in _repeated_keys(text):
+            if len(path) < 3 or path[0] != "posts" or not isinstance(path[1], int):
+                raise Refusal(400, repeated(path))
+            wrong.setdefault(path[1], repeated(path[2:]))
+    return wrong
+
+
+def _repeated_keys(text: bytes | bytearray) -> list[list[str | int]]:
+    try:
+        return list(repeated_keys(text))
+    except RecursionError:
+        raise Refusal(400, "the batch is nested far too deep") from None
+
+
+def _take(hosts: Hosts, schema: Schema, auth_code: str, post: Any, wrong: str | None) -> dict[str, Any]:
+    """The answer for one post; the batch's auth_code counts for each."""
+    try:
+        if wrong:
+            raise Refusal(400, wrong)
+        if isinstance(post, dict):
+            post["auth_code"] = auth_code
+        take(hosts, schema, post)
+    except Refusal as refusal:
+        return {"success": False, "msg": str(refusal)}
+    return {"success": True, "msg": "stored result"}
