@@ -39,8 +39,11 @@ def routes(gate: Gate, hosts: Hosts, schema: Schema, limits: Limits) -> Blueprin
             raise Refusal(400, "a batch that large must begin with its auth_code")
         text = body.read(limits.batch_bytes, most_values, ("batch_bytes", setting))
         batch = parse("the batch", text)
-        auth_code, posts = _opened(batch, limits)
+        auth_code: str = _entry(batch, "auth_code", str, "string")
         gate.admit(auth_code, request.environ)
+        posts: list[Any] = _entry(batch, "posts", list, "array")
+        if len(posts) > limits.batch_posts:
+            raise Refusal(413, f"the batch has more than {limits.batch_posts} posts ([limits] batch_posts)")
         wrong = _check_forms(batch, posts, text, limits)
         results = [_take(hosts, schema, auth_code, post, wrong.get(at)) for at, post in enumerate(posts)]
         response = jsonify({"success": True, "results": results})
@@ -58,19 +61,16 @@ def _text(literal: bytes) -> str:
         return ""
 
 
-def _opened(batch: Any, limits: Limits) -> tuple[str, list[Any]]:
-    """The envelope's auth_code and posts; other keys of it are dropped. Raises Refusal(400, 413)."""
+def _entry(batch: Any, name: str, kind: type, word: str) -> Any:
+    """Of the envelope, whose other keys are dropped. Raises Refusal(400)."""
     if not isinstance(batch, dict):
         raise Refusal(400, "schema violation: the batch must be of type object")
     envelope = cast("dict[str, Any]", batch)
-    for name, kind, word in (("auth_code", str, "string"), ("posts", list, "array")):
-        if name not in envelope:
-            raise Refusal(400, f"schema violation: the batch lacks {name}")
-        if not isinstance(envelope[name], kind):
-            raise Refusal(400, f"schema violation: {name} must be of type {word}")
-    if len(envelope["posts"]) > limits.batch_posts:
-        raise Refusal(413, f"the batch has more than {limits.batch_posts} posts ([limits] batch_posts)")
-    return envelope["auth_code"], envelope["posts"]
+    if name not in envelope:
+        raise Refusal(400, f"schema violation: the batch lacks {name}")
+    if not isinstance(envelope[name], kind):
+        raise Refusal(400, f"schema violation: {name} must be of type {word}")
+    return envelope[name]
 
 
 def _check_forms(batch: dict[str, Any], posts: list[Any], text: bytes | bytearray, limits: Limits) -> dict[int, str]:
