@@ -15,7 +15,7 @@ from ..config import Limits
 from ..errors import Refusal
 from ..live.hosts import Hosts
 from .access import Gate
-from .bodies import Body, may_repeat_a_key, measure, parse, repeated, repeated_keys
+from .bodies import Body, count_values, may_repeat_a_key, measure, parse, repeated, repeated_keys
 from .posts import take
 from .schema import Schema
 
@@ -28,16 +28,13 @@ def routes(gate: Gate, hosts: Hosts, schema: Schema, limits: Limits) -> Blueprin
     @blueprint.post("/batch")
     def receive_batch() -> Response:
         body = Body("the batch", limits)
-        most_values, setting = limits.batch_values, "batch_values"
         start, is_all = body.start(limits.body_bytes)
         leading = _LEADING_AUTH_CODE.match(start)
         if leading:  # before the rest is unpacked: who may not post gets no work done
             gate.admit(_text(leading[1]), request.environ)
-        elif is_all:
-            most_values, setting = limits.values, "values"
-        else:
+        elif not is_all or count_values(start) > limits.values:
             raise Refusal(400, "a batch that large must begin with its auth_code")
-        text = body.read(limits.batch_bytes, most_values, ("batch_bytes", setting))
+        text = body.read(limits.batch_bytes, limits.batch_values, ("batch_bytes", "batch_values"))
         batch = parse("the batch", text)
         auth_code: str = _entry(batch, "auth_code", str, "string")
         gate.admit(auth_code, request.environ)
