@@ -22,10 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 import posts
 
 from cluster_dash_server import create_app
-from cluster_dash_server.config import Config, Live
+from cluster_dash_server.config import Config, Limits, Live
 from cluster_dash_server.live.hosts import Hosts
 from cluster_dash_server.points import points_of_post
-from cluster_dash_server.receive.schema import SCHEMA, check_post
+from cluster_dash_server.receive.schema import SCHEMA, Schema
 from cluster_dash_server.views import figures
 
 ROUNDS = 5
@@ -49,7 +49,7 @@ def show(what: str, us: float, note: str = "") -> None:
 def bench_receive() -> None:
     post = posts.host_post()
     body = json.dumps(post).encode()
-    hosts = Hosts(Live())
+    schema, hosts = Schema(Limits()), Hosts(Live())
     points = points_of_post(post)
     referee = jsonschema.Draft202012Validator(SCHEMA)
     app = create_app(Config(), start=False)
@@ -57,7 +57,7 @@ def bench_receive() -> None:
     bare.add_url_rule("/", view_func=lambda: "", methods=["POST"])
     print(f"\nA post of 8 GPUs, {len(body)} bytes, {len(points)} points")
     show("decode", cpu_us(lambda: orjson.loads(body), 2000))
-    show("schema, compiled", cpu_us(lambda: check_post(post), 2000))
+    show("schema, compiled", cpu_us(lambda: schema.check(post), 2000))
     show("schema, jsonschema", cpu_us(lambda: list(referee.iter_errors(post)), 20))  # pyright: ignore
     show("points", cpu_us(lambda: points_of_post(post), 500))
     show("record in memory", cpu_us(lambda: hosts.record(post, points, time.time()), 500))

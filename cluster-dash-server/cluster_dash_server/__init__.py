@@ -23,8 +23,9 @@ from .config import Config, ConfigError, read_config
 from .headers import add_headers
 from .hostcheck import check_host
 from .live.hosts import Hosts
-from .receive import posts
+from .receive import batch, posts
 from .receive.access import Gate
+from .receive.schema import Schema
 from .receive.tokens import Tokens, token_path
 from .views import assets, charts, frame, legacy, status
 from .views.health import Health
@@ -49,6 +50,7 @@ def create_app(
     if start:
         logs.set_up(config.log.format, config.log.level)
     gate = Gate(config.access, Tokens(token_path(config.access, os.environ), monotonic))
+    schema = Schema(config.limits)
     hosts = Hosts(config.live, monotonic)
 
     def warnings() -> list[str]:
@@ -66,7 +68,8 @@ def create_app(
     app.url_map.merge_slashes = False
     frame.register(app, warnings, plotly, guarded)
     errors.register(app)
-    app.register_blueprint(posts.routes(gate, hosts))
+    app.register_blueprint(posts.routes(gate, hosts, schema, config.limits))
+    app.register_blueprint(batch.routes(gate, hosts, schema, config.limits))
     app.register_blueprint(status.routes(hosts, warnings))
     app.register_blueprint(charts.routes(hosts))
     app.register_blueprint(legacy.routes(hosts))

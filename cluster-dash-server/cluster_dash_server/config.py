@@ -61,6 +61,25 @@ class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Hours without a post; 0: never, not even to make room."""
 
 
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much a sender may send at once; what is larger is refused before it costs much."""
+
+    body_bytes: Annotated[int, msgspec.Meta(ge=2**16, le=2**26)] = 2**20
+    """Of a request's body as it comes, and of a post when unpacked."""
+    values: Annotated[int, msgspec.Meta(ge=1_000, le=1_000_000)] = 20_000
+    """In a post: entries of all its objects and lists."""
+    depth: Annotated[int, msgspec.Meta(ge=8, le=200)] = 32
+    gpus: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 64
+    mounts: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 256
+    name_length: Annotated[int, msgspec.Meta(ge=64, le=4_096)] = 256
+    """Characters of a host's, GPU's, user's or metric's name."""
+    batch_bytes: Annotated[int, msgspec.Meta(ge=2**16, le=2**30)] = 2**24
+    """Of a batch when unpacked."""
+    batch_posts: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 256
+    batch_values: Annotated[int, msgspec.Meta(ge=1_000, le=10_000_000)] = 200_000
+    """In a batch, counted by its commas and brackets: 185 posts of a host with 8 GPUs."""
+
+
 class Serve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How `cluster-dash-server serve` listens. Bare waitress-serve has its own options."""
 
@@ -84,6 +103,7 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     access: Access = Access()
     live: Live = Live()
+    limits: Limits = Limits()
     serve: Serve = Serve()
     log: Log = Log()
 

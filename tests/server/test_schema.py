@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,16 @@ import jsonschema_rs
 import posts
 import pytest
 
+from cluster_dash_server.config import Limits
 from cluster_dash_server.errors import Refusal
-from cluster_dash_server.receive.schema import SCHEMA, check_post
+from cluster_dash_server.receive.schema import SCHEMA, Schema
 
 CONTRACT = posts.ROOT / "tests" / "contract"
 GOLDEN = [posts.EXAMPLE, posts.ROOT / "etc" / "example_data2.json", *sorted(CONTRACT.glob("*.json"))]
 GPU = "0_NVIDIA-A100-80GB_000000"
 
 compiled = jsonschema_rs.validator_for(SCHEMA)
+check_post = Schema(Limits()).check
 referee = jsonschema.Draft202012Validator(SCHEMA)
 
 
@@ -30,6 +33,14 @@ def referee_takes(post: Any) -> bool:
 
 def test_the_schema_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_limits_of_numbers_are_whole() -> None:
+    """jsonschema-rs compares with a fraction thirty times as slowly, and 1e15 is one."""
+    text = json.dumps(SCHEMA)
+    limits: list[str] = re.findall(r'"(?:minimum|maximum|exclusiveMinimum)": ([^,}]+)', text)
+    assert len(limits) > 50
+    assert all(limit.isdecimal() for limit in limits)
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.name)
@@ -86,6 +97,16 @@ WRONG = [
     (change("metrics", "x" * 300, to={"value": []}), "metrics"),
     (change("mole", "interval_s", to=0), "mole.interval_s must be more than 0"),
     (change("mole", "errors", to={"nvml": 5}), "mole.errors.nvml must be of type string"),
+    (change("gpu", "7", to=CANARY), 'gpu["7"] must be of type object'),
+    (change("gpu", to={"007": {"users": {"u": {"+5": {"mem": CANARY}}}}}), 'gpu["007"].users.u["+5"].mem must be'),
+    (change("gpu", to={"7": {}, "07": {"users": {"7": {"7": 5}}}}), 'gpu["07"].users["7"]["7"] must be of type object'),
+    (change("gpu", to={"9" * 5000: {}}), "a name in gpu is too long"),
+    (change("timestamp", to=1.7e12), "at most 253402300799: Unix seconds by the host's clock, not milliseconds"),
+    (change("hostname", to="a\u200bb"), "nor invisible characters"),
+    (
+        change("disk", to={str(i): {} for i in range(257)}),
+        "disk has too many entries, the most is 256 ([limits] mounts)",
+    ),
 ]
 
 
@@ -109,6 +130,29 @@ def test_the_two_validators_agree_on_what_is_wrong(wrong: Callable[[dict[str, An
     assert (compiled.is_valid(post), referee_takes(post)) == (True, True)
     wrong(post)
     assert (compiled.is_valid(post), referee_takes(post)) == (False, False)
+
+
+def test_the_settings_override_the_limits_that_the_schema_states() -> None:
+    check = Schema(Limits(gpus=2, mounts=1, name_length=100)).check
+    refused: list[tuple[str, Any, str]] = [
+        ("gpu", {"a": {}, "b": {}, "c": {}}, "gpus"),
+        ("disk", {"a": {}, "b": {}}, "mounts"),
+        ("hostname", "x" * 101, "name_length"),
+        ("gpu", {"a": {"name": "x" * 101}}, "name_length"),
+        ("gpu", {"x" * 101: {}}, "name_length"),
+        ("metrics", {"x" * 101: {"value": []}}, "name_length"),
+    ]
+    for place, value, setting in refused:
+        with pytest.raises(Refusal) as refusal:
+            check(posts.host_post(gpus=1, disk={}) | {place: value})
+        assert f"([limits] {setting})" in str(refusal.value)
+    wide = Schema(Limits(gpus=100, mounts=300, name_length=300)).check
+    many: dict[str, Any] = {"gpu": {str(i): {"name": "x" * 300} for i in range(100)}, "hostname": "x" * 300}
+    wide(posts.host_post(disk={str(i): {} for i in range(300)}) | many)
+
+
+def test_the_schema_states_the_defaults() -> None:
+    assert Schema(Limits()).rules == SCHEMA
 
 
 NUMBERS = ["cpu_percent", "num_cpus", "load_avgs"]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
+from unicodedata import bidirectional, category
 
 import posts
 from flask.testing import FlaskClient
 
 from cluster_dash_server import create_app
 from cluster_dash_server.config import Config
+from cluster_dash_server.views.legacy import BOLD, GREEN, RED, RESET, YELLOW
 
 
 def lines_of(client: FlaskClient) -> list[str]:
@@ -49,12 +52,48 @@ def test_what_is_wrong_stands_below_with_its_host(client: FlaskClient) -> None:
     assert "gpu1: mole: disk: boom" in text
 
 
-def test_names_cannot_steer_the_terminal(client: FlaskClient) -> None:
-    gpu = {"0_X": {"index": 0, "state": "lost", "error": "\x1b[2Jgone\r\nroot"}}
-    client.post("/", json=posts.host_post("gpu1", gpu=gpu))
-    text = client.get("/").text
-    assert "\x1b" not in text
-    assert "\r" not in text
+def steers(sign: str) -> bool:
+    """Whether it moves a terminal's cursor, ends a line or turns the direction of the text around it."""
+    turning = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+    marks = "\u061c\u200e\u200f"
+    return category(sign) in ("Cc", "Zl", "Zp") or bidirectional(sign) in turning or sign in marks
+
+
+STEERING = "".join(filter(steers, map(chr, range(sys.maxunicode + 1))))
+
+
+def post_of_steering_texts() -> dict[str, Any]:
+    """In every field that takes any text."""
+    evil = f"a{STEERING}b"
+    name = f"{evil[:250]}"
+    process = {"mem": 5e4, "name": evil, "command": evil, "container": name}
+    gpu = posts.gpu(0, users={name: {evil[:32]: process}}) | {"name": name, "uuid": name, "pci_bus_id": evil}
+    gpu["mig"] = [{"name": name, "uuid": name}]
+    lost = posts.gpu(1, state="lost", error=evil, name=name)
+    post = posts.host_post("gpu1", gpu={name: gpu, "x" + name[:200]: lost})
+    post["disk"] = {evil: {"mount_point": evil, "device": evil, "percent_used": 99, "total_gb": 5, "used_gb": 4}}
+    post["general"] = dict.fromkeys(("hostname", "os", "kernel", "cpu_model", "system_time", "boottime"), evil)
+    post["mole"] |= {"version": evil[:60], "id": evil[:60], "errors": {name: evil}}
+    post["metrics"][name] = {"unit": evil[:30], "help": evil, "value": [1], "tags": [{name: evil}]}
+    post["events"] = [{"time": 1.7e9, "kind": evil[:60], "text": evil, "data": {evil: evil}}]
+    return post
+
+
+def test_no_text_of_a_post_can_steer_the_terminal(client: FlaskClient) -> None:
+    assert len(STEERING) > 70
+    assert client.post("/", json=post_of_steering_texts()).status_code == 200
+    assert not set(client.get("/").text) & set(STEERING) - {"\n"}
+    summary = client.get("/api/gpu-summary").text
+    for colour in (BOLD, GREEN, YELLOW, RED, RESET):
+        summary = summary.replace(colour, "")
+    assert not set(summary) & set(STEERING) - {"\n", "\t"}
+
+
+def test_no_text_of_a_post_can_turn_the_text_of_a_page(client: FlaskClient) -> None:
+    client.post("/", json=post_of_steering_texts())
+    for path in ("/", "/host/gpu1", "/gpu-data", "/root_drive"):
+        page = client.get(path, headers={"Accept": "text/html"}).text
+        assert not set(page) & set(STEERING) - {"\n"}, path
 
 
 def test_who_holds_what_stands_below_the_most_first(client: FlaskClient) -> None:

@@ -1,86 +1,108 @@
 """Takes a decoded post, gives nothing where machine-post-schema.json allows it, else a refusal that says what is wrong.
 
-The compiled validator (jsonschema-rs, microseconds) decides and finds the place; `jsonschema` is asked about that place
-alone, for the words. Its messages quote what was sent, so ours are made of the rule: no value, which might be a secret.
+The compiled validator (jsonschema-rs, microseconds) decides and finds the place. The words are made of the rule alone:
+no value, which might be a secret.
 """
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-import jsonschema
 import jsonschema_rs
-from jsonschema.exceptions import ValidationError
 
+from ..config import Limits
 from ..errors import Refusal
+from .bodies import path_of
 
 SCHEMA: dict[str, Any] = json.loads((Path(__file__).parent.parent / "machine-post-schema.json").read_text("utf-8"))
-_compiled = jsonschema_rs.validator_for(SCHEMA)
 
-LONGEST_NAME = 80
-
-
-def check_post(post: Any) -> None:
-    """Raises Refusal(400)."""
-    try:
-        _compiled.validate(post)
-    except jsonschema_rs.ValidationError as error:
-        raise Refusal(400, "schema violation: " + word(post, error)) from None
-    for metric, columns in post.get("metrics", {}).items():
-        for column in ("device", "tags"):
-            if column in columns and len(columns[column]) != len(columns["value"]):
-                place = path_of(["metrics", metric, column])
-                raise Refusal(400, f"schema violation: {place} must be as long as value, a row for each")
+SETTINGS: dict[tuple[str, ...], str] = {
+    ("properties", "gpu", "maxProperties"): "gpus",
+    ("properties", "disk", "maxProperties"): "mounts",
+    ("$defs", "label", "maxLength"): "name_length",
+    ("$defs", "name", "maxLength"): "name_length",
+}
+"""Where a setting of [limits] overrides the schema."""
 
 
-def word(post: Any, found: jsonschema_rs.ValidationError) -> str:
-    """What `jsonschema` says of the one rule and place that were found; over a whole post it can take seconds."""
-    *parents, rule = found.schema_path
-    schema: Any = SCHEMA
-    for step in parents:
-        schema = schema[step]
-    place: Any = post
-    for step in found.instance_path:
-        place = place[step]
-    if "propertyNames" in parents:
-        place = found.instance
-    leaf = {rule: schema[rule], "description": schema.get("description", "")}
-    errors = jsonschema.Draft202012Validator(leaf).iter_errors(place)  # pyright: ignore[reportUnknownMemberType]
-    error = next(errors, None)
-    where = path_of(found.instance_path)
-    return describe(where, error) if error else f"{where} doesn't fit the rule {rule}"
+class Schema:
+    """The rules for a post, with the limits that are configured."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.rules = copy.deepcopy(SCHEMA)
+        for (*parents, rule), setting in SETTINGS.items():
+            _at(self.rules, parents)[rule] = getattr(limits, setting)
+        self._compiled = jsonschema_rs.validator_for(self.rules)
+
+    def check(self, post: Any) -> None:
+        """Raises Refusal(400)."""
+        try:
+            self._compiled.validate(post)
+        except jsonschema_rs.ValidationError as error:
+            raise Refusal(400, "schema violation: " + self._word(post, error)) from None
+        for metric, columns in post.get("metrics", {}).items():
+            for column in ("device", "tags"):
+                if column in columns and len(columns[column]) != len(columns["value"]):
+                    place = path_of(["metrics", metric, column])
+                    raise Refusal(400, f"schema violation: {place} must be as long as value, a row for each")
+
+    def _word(self, post: Any, found: jsonschema_rs.ValidationError) -> str:
+        """Where, and what would be right; never what was sent."""
+        *parents, rule = found.schema_path
+        keys = next(_meant(post, found.instance_path), found.instance_path)
+        is_name = isinstance(found.kind, jsonschema_rs.ValidationErrorKind.PropertyNames)
+        place = f"a name in {path_of(keys)}" if is_name else path_of(keys)
+        words = f"{place} {describe(str(rule), _at(self.rules, parents), found.instance)}"
+        setting = SETTINGS.get(tuple(map(str, found.schema_path)))
+        return f"{words} ([limits] {setting})" if setting else words
 
 
-def path_of(keys: list[Any]) -> str:
-    """`gpu["0_A100_66667c"].total_mem`, each name cut to a bearable length."""
-    path = ""
+def _at(schema: Any, keys: list[Any]) -> Any:
     for key in keys:
-        if isinstance(key, int):
-            path += f"[{key}]"
-        elif str(key).isidentifier() and len(key) <= LONGEST_NAME:
-            path += f".{key}" if path else key
-        else:
-            path += f"[{json.dumps(str(key)[:LONGEST_NAME])}]"
-    return path or "the post"
+        schema = schema[key]
+    return schema
 
 
-def describe(place: str, error: ValidationError) -> str:
-    """Where, and what would be right; never what was sent."""
-    rule = str(error.validator)
-    allowed: Any = error.validator_value
+def _meant(document: Any, path: list[str | int]) -> Iterator[list[str | int]]:
+    """The places that jsonschema-rs may mean by this path: it tells the key "4711" as 4711, and "007" as 7."""
+    if not path:
+        yield []
+        return
+    step, *rest = path
+    steps: list[str | int] = [step]
+    if isinstance(document, dict):
+        keys = cast("dict[str, Any]", document)
+        steps = [step] if step in keys else [key for key in keys if _is_read_as(key, step)]
+    for each in steps:
+        for below in _meant(document[each], rest):
+            yield [each, *below]
+
+
+def _is_read_as(key: str, step: str | int) -> bool:
+    digits = key.removeprefix("+")
+    return (
+        isinstance(step, int) and len(digits) <= 20 and digits.isascii() and digits.isdecimal() and int(digits) == step
+    )
+
+
+def describe(rule: str, schema: dict[str, Any], instance: Any) -> str:
+    """What `rule` of this schema wants, said behind the place's name."""
+    allowed: Any = schema[rule]
     if rule == "required":
-        instance: Any = error.instance  # pyright: ignore[reportUnknownMemberType]
-        missing = [name for name in allowed if name not in instance]
-        return f"{place} lacks {', '.join(missing)}"
+        return f"lacks {', '.join(name for name in allowed if name not in instance)}"
     if rule == "type":
-        return f"{place} must be of type {allowed if isinstance(allowed, str) else ' or '.join(allowed)}"
+        return f"must be of type {allowed if isinstance(allowed, str) else ' or '.join(allowed)}"
     if rule == "not":
-        schema: Any = error.schema
-        return f"{place} must have {schema['description']}"
-    return f"{place} {_WORDS.get(rule, 'must fit the rule ' + rule)} {_shown(allowed)}".rstrip()
+        return f"must have {schema['description']}"
+    words = f"{_WORDS.get(rule, 'must fit the rule ' + rule)} {_shown(allowed)}".rstrip()
+    return f"{words}: {schema['description']}" if rule in _RANGE and "description" in schema else words
 
+
+_RANGE = ("minimum", "maximum")
 
 _WORDS = {
     "minimum": "must be at least",

@@ -11,7 +11,6 @@ import msgspec
 
 from .. import create_app, logs
 from ..config import Config, ConfigError, read_config
-from ..receive.bodies import MAX_BODY_BYTES
 from .server import Server
 from .sockets import CannotListen, address_of, allow_descriptors, listen
 from .systemd import Notifier
@@ -50,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         sockets,
         config.serve,
         max_connections=max_connections,
-        max_body_bytes=MAX_BODY_BYTES,
+        max_body_bytes=config.limits.body_bytes,
         notifier=Notifier(),
     )
     log.info("cluster-dash: %s", "  ".join(map(address_of, sockets)))
