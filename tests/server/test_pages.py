@@ -234,7 +234,7 @@ def test_a_page_says_when_memory_cuts_its_history(path: str, words: str) -> None
     assert "instead of" not in app.test_client().get(path).text
     for half_seconds in range(1800):
         seconds[0] = half_seconds / 2
-        each = post | {"mole": post["mole"] | {"seq": half_seconds + 2}}
+        each = post | {"mole": post["mole"] | {"seq": post["mole"]["seq"] + half_seconds + 1}}
         hosts.record(each, points_of_post(each), 1e9 + seconds[0])
     hosts.keep_within_memory()
     assert words in app.test_client().get(path).text
