@@ -1,22 +1,19 @@
-"""Takes the words of the command line, gives the exit code of `cluster-dash-server`."""
+"""The command `cluster-dash-server`, also as `python -m cluster_dash_server`."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import sys
 
 from . import __version__, token_command
-
-COMMANDS = (token_command.add,)
-"""Each adds its parser, with its `run` as default: it takes the parsed words and gives the exit code."""
+from .serving import command as serve
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """0: done, 1: could not be done, 2: wrong usage or setting."""
-    parser = argparse.ArgumentParser(prog="cluster-dash-server", description="The server of cluster-dash.")
-    parser.add_argument("--version", action="version", version=f"cluster-dash-server {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in COMMANDS:
-        add(commands)
-    asked = parser.parse_args(words)
-    return asked.run(asked)
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="cluster-dash-server", description="The dashboard of a GPU cluster.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve.add_to(commands)
+    token_command.add_to(commands)
+    arguments = parser.parse_args(argv)
+    sys.exit(arguments.run(arguments))

@@ -17,7 +17,8 @@ from .receive.tokens import TokenFileError, make_token, read_tokens, revoke_toke
 from .views.wording import printable
 
 
-def add(commands: Any) -> None:
+def add_to(commands: Any) -> None:
+    """`commands` as argparse's add_subparsers gives it."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "token",
         help="make, list and revoke the tokens by which single hosts may post",
