@@ -5,6 +5,7 @@ Machines differ and are shared: compare lines of one run, not runs.
 
 from __future__ import annotations
 
+import itertools
 import json
 import resource
 import sys
@@ -23,7 +24,9 @@ import posts
 
 from cluster_dash_server import create_app
 from cluster_dash_server.config import Config, Limits, Live
+from cluster_dash_server.live.claim import Claim, arrival_of
 from cluster_dash_server.live.hosts import Hosts
+from cluster_dash_server.live.identity import SOMEBODY
 from cluster_dash_server.points import points_of_post
 from cluster_dash_server.receive.schema import SCHEMA, Schema
 from cluster_dash_server.views import figures
@@ -46,9 +49,23 @@ def show(what: str, us: float, note: str = "") -> None:
     print(f"{what:<58} {us:>12,.0f} µs  {note}")
 
 
+def admit(claim: Claim, post: posts.Post) -> None:
+    arrival = arrival_of(post, SOMEBODY, 0)
+    claim.take(arrival, *claim.admit(arrival, 0, 15))
+
+
 def bench_receive() -> None:
-    post = posts.host_post()
+    post = posts.host_post(seq=0)
     body = json.dumps(post).encode()
+    before, after = body.split(b'"seq": 0')
+    numbers = itertools.count(1)
+
+    def next_post() -> posts.Post:
+        return {**post, "mole": {**post["mole"], "seq": next(numbers)}}
+
+    def next_body() -> bytes:
+        return b'%s"seq": %d%s' % (before, next(numbers), after)
+
     schema, hosts = Schema(Limits()), Hosts(Live())
     points = points_of_post(post)
     referee = jsonschema.Draft202012Validator(SCHEMA)
@@ -60,10 +77,12 @@ def bench_receive() -> None:
     show("schema, compiled", cpu_us(lambda: schema.check(post), 2000))
     show("schema, jsonschema", cpu_us(lambda: list(referee.iter_errors(post)), 20))  # pyright: ignore
     show("points", cpu_us(lambda: points_of_post(post), 500))
-    show("record in memory", cpu_us(lambda: hosts.record(post, points, time.time()), 500))
+    claim = Claim(arrival_of(post, SOMEBODY, 0))
+    show("whose it is, and whether it was here", cpu_us(lambda: admit(claim, next_post()), 2000))
+    show("record in memory, both included", cpu_us(lambda: hosts.record(next_post(), points, time.time()), 500))
     for name, each in (("POST / through Flask's test client", app), ("a bare Flask route, likewise", bare)):
         client = each.test_client()
-        show(name, cpu_us(lambda c=client: c.post("/", data=body, content_type="application/json"), 200))
+        show(name, cpu_us(lambda c=client: c.post("/", data=next_body(), content_type="application/json"), 200))
 
 
 def filled(hosts: int, rounds: int) -> Flask:

@@ -18,6 +18,7 @@ from .views.wording import printable
 
 
 def add(commands: Any) -> None:
+    """`commands` as argparse's add_subparsers gives it."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "token",
         help="make, list and revoke the tokens by which single hosts may post",

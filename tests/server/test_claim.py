@@ -97,6 +97,7 @@ def test_a_conflict_that_is_over_is_shown_no_more() -> None:
 def test_a_machine_that_replaces_a_silent_one_takes_over_with_a_word_in_its_history() -> None:
     site = Site()
     site.send(machine("a", 10))
+    assert site.send(machine("b", 90), SECOND).status_code == 409
     site.now_s += 16
     assert site.send(machine("b", 90), SECOND).status_code == 200
     assert site.cpu() == 90
@@ -179,6 +180,14 @@ def test_a_post_counts_once_however_often_it_comes() -> None:
     assert sum(answer.get("duplicate") is True for answer in answers) == 99
     figures: Any = site.client.get("/host/gpu01", headers={"Accept": "application/json"}).json
     assert {len(trace["x"]) for figure in figures for trace in figure["data"]} == {1}
+
+
+def test_a_post_that_comes_twice_tells_its_events_once() -> None:
+    site = Site()
+    post = machine("a") | {"events": [{"time": 5.0, "kind": "xid", "text": "once"}]}
+    site.send(post)
+    site.send(post)
+    assert site.page().count("<td>once</td>") == 1
 
 
 def test_a_retry_with_another_way_to_say_who_one_is_is_still_the_same_post() -> None:

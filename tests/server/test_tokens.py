@@ -189,6 +189,18 @@ def test_what_can_not_be_read_leaves_those_tokens_valid_that_were(site: Site) ->
         site.path.touch()
 
 
+def test_a_folder_that_is_away_for_a_while_is_told_until_it_is_back(site: Site, tmp_path: Path) -> None:
+    folder, aside = site.path.parent, tmp_path / "aside"
+    folder.rename(aside)
+    folder.touch()
+    site.a_moment_later()
+    assert "can't be read" in site.notes[0]
+    folder.unlink()
+    aside.rename(folder)
+    site.a_moment_later()
+    assert site.notes == []
+
+
 def test_a_deleted_file_ends_all_tokens_and_says_so(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     site.path.unlink()
     for _ in range(3):
@@ -236,6 +248,9 @@ def test_tokens_that_are_made_at_once_are_all_kept(site: Site) -> None:
 
 
 def test_the_file_is_looked_at_once_a_second_and_not_with_each_post(site: Site) -> None:
+    for _ in range(2):
+        site.a_moment_later()
+        assert site.status(site.token) == 200
     site.path.unlink()
     assert site.status(site.token) == 200
     site.a_moment_later()

@@ -127,4 +127,4 @@ class Sequences:
 def _starts(epoch: str) -> int:
     """-1 where the epoch has no counter."""
     count = epoch.rpartition(".")[2]
-    return int(count) if count.isascii() and count.isdecimal() and len(count) <= LONGEST_COUNT else -1
+    return int(count) if count.isdecimal() and len(count) <= LONGEST_COUNT else -1
