@@ -28,6 +28,7 @@ lint: .venv/tests
 
 bench: .venv/tests
 	.venv/bin/python benchmarks/run.py
+	.venv/bin/python benchmarks/hostile.py
 	.venv/bin/python benchmarks/serve.py
 	.venv/bin/python benchmarks/mole.py
 

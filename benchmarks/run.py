@@ -5,6 +5,7 @@ Machines differ and are shared: compare lines of one run, not runs.
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import resource
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import orjson
 from flask import Flask
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
@@ -28,6 +28,7 @@ from cluster_dash_server.live.claim import Claim, arrival_of
 from cluster_dash_server.live.hosts import Hosts
 from cluster_dash_server.live.identity import SOMEBODY
 from cluster_dash_server.points import points_of_post
+from cluster_dash_server.receive.bodies import Gzip, check_post_form, parse
 from cluster_dash_server.receive.schema import SCHEMA, Schema
 from cluster_dash_server.views import figures
 
@@ -49,31 +50,42 @@ def show(what: str, us: float, note: str = "") -> None:
     print(f"{what:<58} {us:>12,.0f} µs  {note}")
 
 
+def post_of_24_processes() -> posts.Post:
+    """A post of 8 GPUs, 3 processes on each."""
+    process = {"mem": 1024.0, "time": 12.5, "name": "python", "uid": 1000, "command": "python train.py --config a.toml"}
+    users = {user: {"4711": process} for user in posts.USERS[:3]}
+    gpus = [posts.gpu(index, users=users) for index in range(8)]
+    return posts.host_post(seq=0, gpu={f"{gpu['index']}_NVIDIA-A100-80GB_{gpu['uuid'][4:10]}": gpu for gpu in gpus})
+
+
 def admit(claim: Claim, post: posts.Post) -> None:
     arrival = arrival_of(post, SOMEBODY, 0)
     claim.take(arrival, *claim.admit(arrival, 0, 15))
 
 
 def bench_receive() -> None:
-    post = posts.host_post(seq=0)
-    body = json.dumps(post).encode()
-    before, after = body.split(b'"seq": 0')
+    post, limits = post_of_24_processes(), Limits()
+    body = json.dumps(post, separators=(",", ":")).encode()
+    packed = gzip.compress(body, 6)
+    schema, hosts = Schema(limits), Hosts(Live())
+    before, after = body.split(b'"seq":0')
     numbers = itertools.count(1)
 
     def next_post() -> posts.Post:
         return {**post, "mole": {**post["mole"], "seq": next(numbers)}}
 
     def next_body() -> bytes:
-        return b'%s"seq": %d%s' % (before, next(numbers), after)
+        return b'%s"seq":%d%s' % (before, next(numbers), after)
 
-    schema, hosts = Schema(Limits()), Hosts(Live())
     points = points_of_post(post)
     referee = jsonschema.Draft202012Validator(SCHEMA)
     app = create_app(Config(), start=False)
     bare = Flask("bare")
     bare.add_url_rule("/", view_func=lambda: "", methods=["POST"])
-    print(f"\nA post of 8 GPUs, {len(body)} bytes, {len(points)} points")
-    show("decode", cpu_us(lambda: orjson.loads(body), 2000))
+    print(f"\nA post of 8 GPUs and 24 processes, {len(body)} bytes, {len(points)} points")
+    show("unpack, where it is packed", cpu_us(lambda: Gzip(packed).unpack(limits.body_bytes), 2000))
+    show("decode", cpu_us(lambda: parse("the post", body), 2000))
+    show("depth, values and repeated keys", cpu_us(lambda: check_post_form(post, body, limits), 2000))
     show("schema, compiled", cpu_us(lambda: schema.check(post), 2000))
     show("schema, jsonschema", cpu_us(lambda: list(referee.iter_errors(post)), 20))  # pyright: ignore
     show("points", cpu_us(lambda: points_of_post(post), 500))
@@ -83,6 +95,11 @@ def bench_receive() -> None:
     for name, each in (("POST / through Flask's test client", app), ("a bare Flask route, likewise", bare)):
         client = each.test_client()
         show(name, cpu_us(lambda c=client: c.post("/", data=next_body(), content_type="application/json"), 200))
+    batch = gzip.compress(
+        json.dumps({"auth_code": posts.PASSCODE, "posts": [next_post() for _ in range(100)]}).encode(), 6
+    )
+    headers, client = {"Content-Type": "application/json", "Content-Encoding": "gzip"}, app.test_client()
+    show("POST /batch of 100, packed", cpu_us(lambda: client.post("/batch", data=batch, headers=headers), 2))
 
 
 def filled(hosts: int, rounds: int) -> Flask:
