@@ -188,7 +188,7 @@ def choose_config(folder: Path, environ: Mapping[str, str], hostname: str) -> Pa
     if environ.get(FILE_VARIABLE):
         return Path(environ[FILE_VARIABLE])
     credential = Path(environ.get("CREDENTIALS_DIRECTORY") or "/nowhere", "mole.toml")
-    if credential.is_file():
+    if _is_there(credential):
         return credential
     short = hostname.split(".")[0]
     full = [] if "." in hostname else sorted(path.name for path in folder.glob("config_*.toml"))
@@ -197,6 +197,17 @@ def choose_config(folder: Path, environ: Mapping[str, str], hostname: str) -> Pa
         raise ConfigError(f"{folder}: {' and '.join(longer)} could each be this host's: name one by {FILE_VARIABLE}")
     names = [f"config_{hostname}.toml", f"config_{short}.toml", *longer, "config.toml"]
     return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _is_there(path: Path) -> bool:
+    """Also where nobody lets us look: reading it then tells why."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:

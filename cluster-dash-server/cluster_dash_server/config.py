@@ -112,7 +112,7 @@ def read_config(environ: Mapping[str, str] = os.environ, default_file: Path = DE
     """Raises ConfigError, whose text is one line for the person who starts the server."""
     named = environ.get(PREFIX + "CONFIG")
     path = Path(named) if named else _handed_by_systemd(environ) or default_file
-    settings = _read_toml(path) if named or path.exists() else {}
+    settings = _read_toml(path) if named or _is_there(path) else {}
     sources = {key: f"{path}: {'.'.join(key)}" for key in _keys(settings)}
     for variable, (section, key) in _variables(environ).items():
         table = settings.setdefault(section, {})
@@ -127,7 +127,18 @@ def read_config(environ: Mapping[str, str] = os.environ, default_file: Path = DE
 def _handed_by_systemd(environ: Mapping[str, str]) -> Path | None:
     """LoadCredential= of the unit, so that the file itself can be root's alone."""
     credential = Path(environ.get("CREDENTIALS_DIRECTORY") or "/nowhere", "server.toml")
-    return credential if credential.is_file() else None
+    return credential if _is_there(credential) else None
+
+
+def _is_there(path: Path) -> bool:
+    """Also where nobody lets us look: reading it then tells why."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

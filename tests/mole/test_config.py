@@ -174,6 +174,13 @@ def test_what_systemd_hands_over_goes_before_the_files_beside(tmp_path: Path) ->
     assert choose_config(tmp_path, {**environ, "CLUSTER_DASH_MOLE_CONFIG": "/x"}, "h") == Path("/x")
 
 
+def test_a_credential_that_cannot_be_reached_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").touch()
+    chosen = choose_config(tmp_path, {"CREDENTIALS_DIRECTORY": "/" + "x" * 300}, "h")
+    with pytest.raises(ConfigError, match=r"mole\.toml: can't be read: File name too long"):
+        load_config(chosen, {})
+
+
 @pytest.mark.parametrize(("called", "file"), [("gpu01.lab.example", "gpu01"), ("gpu01", "gpu01.lab.example")])
 def test_a_hosts_short_name_and_its_full_one_are_the_same(tmp_path: Path, called: str, file: str) -> None:
     (tmp_path / "config.toml").touch()

@@ -76,7 +76,14 @@ def test_what_a_mole_must_see_is_not_hidden_from_it() -> None:
         "ProtectProc",
         "ProcSubset",
     }
-    hiding |= {"PrivateUsers", "PrivateNetwork", "PrivatePIDs", "ProtectKernelLogs", "MemoryDenyWriteExecute"}
+    hiding |= {
+        "ProtectHostname",
+        "PrivateUsers",
+        "PrivateNetwork",
+        "PrivatePIDs",
+        "ProtectKernelLogs",
+        "MemoryDenyWriteExecute",
+    }
     assert not hiding & set(settings())
 
 

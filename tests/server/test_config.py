@@ -34,6 +34,22 @@ def test_the_default_file_is_read_where_it_exists(tmp_path: Path) -> None:
     assert read_config({}, default_file=tmp_path / "server.toml").live.max_hosts == 7
 
 
+def test_what_systemd_hands_over_goes_before_the_default_file(tmp_path: Path) -> None:
+    (tmp_path / "server.toml").write_text("[live]\nmax_hosts = 7\n")
+    (tmp_path / "credentials").mkdir()
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
+    assert read_config(environ, default_file=tmp_path / "server.toml").live.max_hosts == 7
+    (tmp_path / "credentials/server.toml").write_text("[live]\nmax_hosts = 8\n")
+    assert read_config(environ, default_file=tmp_path / "server.toml").live.max_hosts == 8
+
+
+def test_a_file_that_cannot_be_reached_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    beyond = Path("/" + "x" * 300)
+    for environ, default in (({"CREDENTIALS_DIRECTORY": str(beyond)}, tmp_path), ({}, beyond)):
+        with pytest.raises(ConfigError, match=r"server\.toml: can't be read \(File name too long\)$"):
+            read_config(environ, default_file=default / "server.toml")
+
+
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     text = '[access]\npasscode = "from the file"\n[live]\nmemory_mib = 100\nmax_hosts = 3\n'
     config = config_of(tmp_path, text, CLUSTER_DASH_ACCESS_PASSCODE="mine", CLUSTER_DASH_LIVE_MEMORY_MIB="200")

@@ -124,6 +124,7 @@ def test_the_pages_and_the_log_say_what_a_bare_waitress_lacks(tmp_path: Path) ->
         ("SERVE_LISTEN", "1.2.3.4:99999", "is no address to listen on"),
         ("SERVE_LISTEN", "::1:80", "an IPv6 address stands in brackets"),
         ("SERVE_LISTEN", "192.0.2.1:0", "can't listen on 192.0.2.1:0: "),
+        ("SERVE_LISTEN", "192.0.2.1:1", "can't listen on 192.0.2.1:1: cannot assign requested address\n"),
         ("SERVE_THREADS", "0", "CLUSTER_DASH_SERVE_THREADS = '0': expected a whole number >= 1"),
         ("SERVE_HEADER_TIMEOUT_S", "soon", "CLUSTER_DASH_SERVE_HEADER_TIMEOUT_S = 'soon': expected a number"),
         ("LOG_FORMAT", "xml", "CLUSTER_DASH_LOG_FORMAT = 'xml': must be one of text, json"),

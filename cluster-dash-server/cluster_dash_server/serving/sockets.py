@@ -42,9 +42,9 @@ def listen(text: str) -> socket.socket:
 
 
 def _reason(error: OSError) -> str:
-    words = (error.strerror or str(error)).lower()
+    words = (error.strerror or str(error)).lower().split(" (while attempting")[0]  # which would tell the address again
     if isinstance(error, PermissionError):
-        return f"{words} (ports below 1024 need AmbientCapabilities=CAP_NET_BIND_SERVICE, or a proxy in front)"
+        return f"{words}; a port below 1024 needs a proxy in front, or what setup.md says under 'With systemd'"
     return f"{words}; another server may run there already: choose another port" if "in use" in words else words
 
 
