@@ -154,7 +154,11 @@ def encode_post(post: dict[str, Any], auth_code: str) -> bytes:
 
 
 def open_tls(settings: JsonSenderLoggerSettings) -> ssl.SSLContext | None:
-    """TLS 1.2 or newer, with the authorities of the settings, else the public ones; None for plain HTTP."""
+    """TLS 1.2 or newer, with the authorities of the settings, else the public ones; None for plain HTTP.
+
+    Python 3.13 and newer refuse certificates for want of formal fields, which those of one's own authority often lack:
+    what is good under one Python must be under the next.
+    """
     if not settings.address_in.lower().startswith("https:"):
         return None
     context = create_urllib3_context()
@@ -164,6 +168,8 @@ def open_tls(settings: JsonSenderLoggerSettings) -> ssl.SSLContext | None:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the log says so, once an hour
     else:
         context.load_verify_locations(cafile=settings.ca_file or DEFAULT_CA_BUNDLE_PATH)
+        if settings.ca_file:
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 
