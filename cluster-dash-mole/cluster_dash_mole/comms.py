@@ -35,6 +35,19 @@ _LEAST_GZIPPED_BYTES = 1024
 _SHORTEST_ASKED_S = 1.0
 _LONGEST_ASKED_S = 3600.0  # what a server may ask for as a wait; a wrong answer shall not silence a mole for good
 _SAY_INSECURE_EVERY_S = 3600.0
+# Words of http.client and urllib3 within an error of an answer, and what they mean.
+_UNREADABLE = {
+    "BadStatusLine": "it is no HTTP",
+    "failed to decode": "its compression is damaged",
+    "IncompleteRead": "it ends too early, or its chunks are wrong",
+    "got more than": "its headers are too many or too long",
+}
+_NO_CONNECTION = re.compile(
+    r"\[Errno -?\d+\] ([^'\")]+)"
+    r"|(Remote end closed connection without response)"
+    r"|ConnectionResetError\(\d+, '([^']+)'\)"
+    r"|(Tunnel connection failed: [^')]+)"
+)
 
 
 class JsonSenderLogger(Backend):
@@ -236,5 +249,9 @@ def explain_request_error(error: Exception, timeout_s: float) -> str:
     if isinstance(error, requests.exceptions.SSLError):
         known = re.search(r"\[SSL: [^\]]*\] [^()]*", str(error))
         return f"TLS fails: {known.group(0).strip() if known else type(error).__name__}"
-    known = re.search(r"\[Errno -?\d+\] ([^'\")]+)|Remote end closed connection without response", str(error))
-    return f"no connection: {known.group(1) or known.group(0)}" if known else f"no connection: {type(error).__name__}"
+    text = str(error)
+    for words, meaning in _UNREADABLE.items():
+        if words in text:
+            return f"its answer can't be read: {meaning}"
+    known = _NO_CONNECTION.search(text)
+    return f"no connection: {next(filter(None, known.groups())) if known else type(error).__name__}"
