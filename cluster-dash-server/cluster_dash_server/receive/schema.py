@@ -41,16 +41,25 @@ def word(post: Any, found: jsonschema_rs.ValidationError) -> str:
     schema: Any = SCHEMA
     for step in parents:
         schema = schema[step]
-    place: Any = post
-    for step in found.instance_path:
-        place = place[step]
-    if "propertyNames" in parents:
-        place = found.instance
+    instance: Any = found.instance
     leaf = {rule: schema[rule], "description": schema.get("description", "")}
-    errors = jsonschema.Draft202012Validator(leaf).iter_errors(place)  # pyright: ignore[reportUnknownMemberType]
+    errors = jsonschema.Draft202012Validator(leaf).iter_errors(instance)  # pyright: ignore[reportUnknownMemberType]
     error = next(errors, None)
-    where = path_of(found.instance_path)
+    where = path_of(keys_of(post, found.instance_path))
     return describe(where, error) if error else f"{where} doesn't fit the rule {rule}"
+
+
+def keys_of(place: Any, path: list[Any]) -> list[Any]:
+    """The path in the post's own keys: the validator gives a name of digits, as that of a process, as a number."""
+    keys: list[Any] = []
+    for step in path:
+        if isinstance(place, list):
+            keys.append(step)
+            place = cast("list[Any]", place)[step]
+        else:
+            keys.append(str(step))
+            place = cast("dict[str, Any]", place).get(str(step), {})  # a name as 007 is given without its zeros
+    return keys
 
 
 def path_of(keys: list[Any]) -> str:
