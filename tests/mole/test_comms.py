@@ -137,15 +137,38 @@ def test_what_the_server_says_is_logged_once_and_the_post_tried_again(
 def test_a_post_that_is_refused_for_good_is_not_repeated(
     peer: Peer, send_to: Sending, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
-    peer.answer = (status, b'{"success": false, "msg": "no hostname"}')
+    peer.answer = (status, b'{"success": false, "msg": "schema violation: cpu.x must be of type number"}')
     sender = send_to(peer.address)
-    sender.send(POST, 0)
-    wait_until(lambda: "no hostname" in caplog.text)
+    for number in range(3):
+        sender.send(POST, number)
+        wait_until(lambda count=number + 1: len(peer.posts) == count and not sender._busy)  # pyright: ignore
     time.sleep(0.2)
-    assert len(peer.posts) == 1
-    peer.answer = (200, b'{"success": true, "msg": "stored result"}')
+    assert len(peer.posts) == 3
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line == (
+        f"{peer.address}: answers {status}: schema violation: cpu.x must be of type number; "
+        "this post is dropped, the next one is tried (said once an hour; posts lost: 1)"
+    )
+    peer.answer = STORED
     sender.send(POST, 5)
-    wait_until(lambda: "posts lost: 1" in caplog.text)
+    wait_until(lambda: "works again after 3 failures; posts lost: 3" in caplog.text)
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_trouble_that_lasts_is_said_again_after_a_while(
+    peer: Peer, send_to: Sending, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "_SAY_AGAIN_AFTER_S", 0.3)
+    peer.answer = (400, b'{"success": false, "msg": "no"}')
+    sender = send_to(peer.address)
+    for number in range(10):
+        sender.send(POST, number)
+        wait_until(lambda count=number + 1: len(peer.posts) == count and not sender._busy)  # pyright: ignore
+        time.sleep(0.05)
+    lines = [record.getMessage() for record in caplog.records]
+    assert 2 <= len(lines) < 10, lines
+    assert lines[0].endswith("posts lost: 1)")
+    assert not lines[1].endswith("posts lost: 1)")
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
