@@ -115,7 +115,10 @@ class NvmlReader:
             self._ending = None
         now = self._clock()
         if self._child is None and self._ending is None and now >= self._start_at:
-            self._child = NvmlProcess(now, self._sample_s)
+            try:
+                self._child = NvmlProcess(now, self._sample_s)
+            except OSError as error:  # no memory, no descriptor
+                self._fail(None, f"the process that reads NVML can't be started: {error.strerror or error}")
 
     def read(self, budget_s: float) -> Report:
         """The newest answer that is there within the budget; see Report for when there is none."""
@@ -169,7 +172,7 @@ class NvmlReader:
             self._failures, self._trouble = 0, None
         return answer["gpus"]
 
-    def _fail(self, child: NvmlProcess, text: str) -> None:
+    def _fail(self, child: NvmlProcess | None, text: str) -> None:
         """The next start is at once, then ever later: each costs time of this host and its driver."""
         back_off_s = min(_LONGEST_BACK_OFF_S, 2.0**self._failures) if self._failures else 0.0
         self._let_end(
@@ -183,8 +186,9 @@ class NvmlReader:
         self._let_end(child, text, min(_LONGEST_BACK_OFF_S, _ALL_LOST_RETRY_S * 2.0**self._failures))
         self._last_gpus = gpus
 
-    def _let_end(self, child: NvmlProcess, text: str, retry_s: float) -> None:
-        child.let_end()
+    def _let_end(self, child: NvmlProcess | None, text: str, retry_s: float) -> None:
+        if child:
+            child.let_end()
         self._child, self._ending = None, child
         self._start_at = self._clock() + retry_s
         self._failures += 1
