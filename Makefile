@@ -30,6 +30,7 @@ lint: .venv/tests
 
 bench: .venv/tests
 	.venv/bin/python benchmarks/run.py
+	.venv/bin/python benchmarks/serve.py
 	.venv/bin/python benchmarks/mole.py
 
 lock:

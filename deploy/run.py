@@ -73,15 +73,7 @@ def _is_free(port: int) -> bool:
 
 
 def _start_server(port: int) -> Child:
-    serve = [
-        "-m",
-        "waitress",
-        f"--host={HOST}",
-        f"--port={port}",
-        "--no-clear-untrusted-proxy-headers",
-        "--call",
-        "cluster_dash_server:create_app",
-    ]
+    serve = ["-m", "cluster_dash_server", "serve", "--listen", f"{HOST}:{port}"]
     return _start([sys.executable, *serve], os.environ.copy())
 
 

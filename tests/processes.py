@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
 WAITRESS = [sys.executable, "-m", "waitress", "--listen=127.0.0.1:{port}", "--call", "cluster_dash_server:create_app"]
+SERVE = [sys.executable, "-m", "cluster_dash_server", "serve", "--listen", "127.0.0.1:{port}"]
 START_S = 30
 END_S = 10
 

@@ -16,9 +16,10 @@ from types import FrameType
 
 from flask import Flask
 
-from . import errors
+from . import errors, logs
 from .background import Background, stop_all
 from .config import Config, ConfigError, read_config
+from .headers import add_headers
 from .hostcheck import check_host
 from .live.hosts import Hosts
 from .receive import posts
@@ -32,24 +33,32 @@ log = logging.getLogger(__name__)
 
 
 def create_app(
-    config: Config | None = None, *, start: bool = True, monotonic: Callable[[], float] = time.monotonic
+    config: Config | None = None,
+    *,
+    start: bool = True,
+    guarded: bool = False,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> Flask:
-    """The WSGI application. `start=False` starts no thread and touches neither signals nor the log's set-up."""
-    if start:
-        _set_up_log()
+    """The WSGI application. `start=False` starts no thread and touches neither signals nor the log's set-up.
+
+    `guarded` says that whoever serves it keeps slow, many and hostile connections away, as `serving` does.
+    """
     config = config or _config_or_exit()
+    if start:
+        logs.set_up(config.log.format, config.log.level)
     gate = Gate(config.access)
     hosts = Hosts(config.live, monotonic)
     plotly = assets.Plotly()
     background = [
         Background("forget old history", lambda: _forget_old_history(hosts)),
         Background("compress plotly.js", plotly.compress),
+        Background("count repeated log lines", logs.tell_counts),
     ]
 
     app = Flask(__name__)
-    app.wsgi_app = check_host(app.wsgi_app)  # pyright: ignore[reportAttributeAccessIssue]  as Flask documents it
+    app.wsgi_app = add_headers(check_host(app.wsgi_app, config.access.allowed_hosts))  # pyright: ignore[reportAttributeAccessIssue]  as Flask documents it
     app.url_map.merge_slashes = False
-    frame.register(app, gate.warning, plotly)
+    frame.register(app, gate.warning, plotly, guarded)
     errors.register(app)
     app.register_blueprint(posts.routes(gate, hosts))
     app.register_blueprint(status.routes(hosts, gate.warning))
@@ -62,6 +71,8 @@ def create_app(
         _start(background)
         if gate.warning:
             log.warning(gate.warning)
+        if not guarded:
+            log.warning("%s Start it as: cluster-dash-server serve", frame.UNGUARDED)
     return app
 
 
@@ -89,9 +100,3 @@ def _start(background: list[Background]) -> None:
 
 def _exit_on_signal(_signal: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
-
-
-def _set_up_log() -> None:
-    """Where whoever started the server has not set one up."""
-    if not logging.getLogger().handlers:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

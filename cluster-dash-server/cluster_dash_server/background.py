@@ -20,8 +20,25 @@ class Background:
         self.failures = 0
         self.last_error: str | None = None
         self._step = step
+        self._ended = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def has_died(self) -> bool:
+        """Without being asked to, and though it had more to do: what it does is done no more until a restart."""
+        return self._thread.ident is not None and not (self._thread.is_alive() or self._ended)
+
+    @property
+    def state(self) -> str:
+        """Not started, running, done, failing or dead."""
+        if self._thread.ident is None:
+            return "not started"
+        if self.has_died:
+            return "dead"
+        if not self._thread.is_alive():
+            return "done"
+        return "failing" if self.last_error else "running"
 
     def start(self) -> None:
         self._thread.start()
@@ -37,6 +54,7 @@ class Background:
         wait_s: float | None = 0.0
         while wait_s is not None and not self._stopping.wait(wait_s):
             wait_s = self._guarded_step()
+        self._ended = True
 
     def _guarded_step(self) -> float | None:
         try:

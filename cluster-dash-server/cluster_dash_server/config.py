@@ -1,6 +1,7 @@
 """Takes the settings file and the environment, gives a `Config`; a wrong setting stops the start.
 
-The file is what `CLUSTER_DASH_CONFIG` names, else /etc/cluster-dash/server.toml where it exists. Each setting is
+The file is what `CLUSTER_DASH_CONFIG` names, else what systemd hands over, else /etc/cluster-dash/server.toml where it
+exists. Each setting is
 overridden by `CLUSTER_DASH_<SECTION>_<KEY>`. `etc/server.toml` lists all of them.
 """
 
@@ -10,7 +11,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 import msgspec
 
@@ -35,6 +36,8 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     passcode: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     """None: nothing is configured, `PASSCODE` counts and only from loopback."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names that the Host header may hold, without port, besides those of loopback; empty: any."""
 
 
 class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,15 +49,37 @@ class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_hosts: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
 
 
+class Serve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How `cluster-dash-server serve` listens. Bare waitress-serve has its own options."""
+
+    listen: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...] = ("*:8080",)
+    """host:port each; * is all of IPv4 and IPv6."""
+    threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
+    max_connections: Annotated[int, msgspec.Meta(ge=8, le=100_000)] = 5_000
+    header_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
+    body_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
+    idle_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 75.0
+    send_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 20.0
+    trusted_proxy: str = ""
+    """The address of the one reverse proxy whose X-Forwarded-For, -Proto and -Host are believed; * for any."""
+
+
+class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     access: Access = Access()
     live: Live = Live()
+    serve: Serve = Serve()
+    log: Log = Log()
 
 
 def read_config(environ: Mapping[str, str] = os.environ, default_file: Path = DEFAULT_FILE) -> Config:
     """Raises ConfigError, whose text is one line for the person who starts the server."""
     named = environ.get(PREFIX + "CONFIG")
-    path = Path(named) if named else default_file
+    path = Path(named) if named else _handed_by_systemd(environ) or default_file
     settings = _read_toml(path) if named or path.exists() else {}
     sources = {key: f"{path}: {'.'.join(key)}" for key in _keys(settings)}
     for variable, (section, key) in _variables(environ).items():
@@ -65,6 +90,12 @@ def read_config(environ: Mapping[str, str] = os.environ, default_file: Path = DE
             cast(dict[str, Any], table)[key] = environ[variable]
             sources[section, key] = variable
     return _convert(settings, sources, str(path))
+
+
+def _handed_by_systemd(environ: Mapping[str, str]) -> Path | None:
+    """LoadCredential= of the unit, so that the file itself can be root's alone."""
+    credential = Path(environ.get("CREDENTIALS_DIRECTORY") or "/nowhere", "server.toml")
+    return credential if credential.is_file() else None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -111,16 +142,26 @@ def _convert(settings: dict[str, Any], sources: dict[tuple[str, str], str], file
             if key not in types:
                 raise ConfigError(f"{source} is no setting; [{section}] has: {', '.join(types)}")
             text = source.startswith(PREFIX)
+            if text and get_origin(types[key]) is tuple:
+                value = str(value).replace(",", " ").split()
             try:
                 converted.setdefault(section, {})[key] = msgspec.convert(value, types[key], strict=not text)
             except msgspec.ValidationError as error:
                 shown = "(a secret)" if (section, key) in SECRETS else repr(value)
-                raise ConfigError(f"{source} = {shown}: {_worded(error)}") from None
+                one_of = get_args(types[key]) if get_origin(types[key]) is Literal else ()
+                allowed = f"must be one of {', '.join(one_of)}" if one_of else _worded(error)
+                raise ConfigError(f"{source} = {shown}: {allowed}") from None
     return msgspec.convert(converted, Config)
 
 
 def _worded(error: msgspec.ValidationError) -> str:
     text = str(error).lower().split(", got ")[0]
-    for kind, words in (("int", "a whole number"), ("float", "a number"), ("str | null", "a text"), ("str", "a text")):
+    for kind, words in (
+        ("int", "a whole number"),
+        ("float", "a number"),
+        ("str | null", "a text"),
+        ("str", "a text"),
+        ("array", "a list of texts"),
+    ):
         text = text.replace(f"expected `{kind}`", f"expected {words}")
     return text.replace("`", "")

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 from flask import Flask, Response, jsonify, render_template, request
 from werkzeug.exceptions import HTTPException, InternalServerError
+
+from .logs import quoted
+
+log = logging.getLogger(__name__)
 
 
 class Refusal(Exception):
@@ -30,6 +36,10 @@ def answer(status: int, message: str) -> Response:
 
 def register(app: Flask) -> None:
     def refused(error: Refusal) -> Response:
+        if request.method == "POST":
+            kind = f"refused {request.remote_addr} {error.status}"
+            words = (quoted(request.remote_addr), error.status, quoted(error))
+            log.warning("refused a post from %s: %d %s", *words, extra={"kind": kind})
         return answer(error.status, str(error))
 
     def http_error(error: HTTPException) -> Response:

@@ -1,4 +1,4 @@
-"""What all answers share: navigation, security headers, compression, how JSON is written, how assets are named."""
+"""What all answers share: navigation, compression, how JSON is written, how assets are named."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from flask import Flask, Response, request, url_for
 from flask.json.provider import JSONProvider
 from flask_compress import Compress  # pyright: ignore[reportUnknownVariableType]
 
+from ..headers import CSP, PLOTLY_POLICY
 from . import wording
 from .assets import Plotly
 
@@ -24,16 +25,10 @@ NAVIGATION = (
     ("History", "charts.history"),
 )
 
-# Plotly.js sets inline styles; nothing else needs them. No script is ever inline.
-CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+compress = Compress()
+UNGUARDED = (
+    "This server runs without the limits of “cluster-dash-server serve”: a few slow or many open connections stop it."
 )
-HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-}
 FOR_GOOD = "public, max-age=31536000, immutable"
 
 
@@ -54,7 +49,7 @@ class OrjsonProvider(JSONProvider):
         return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
 
 
-def register(app: Flask, warning: str | None, plotly: Plotly) -> None:
+def register(app: Flask, warning: str | None, plotly: Plotly, guarded: bool) -> None:
     app.json = OrjsonProvider(app)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     jinja_filters: dict[str, Any] = app.jinja_env.filters
@@ -75,11 +70,17 @@ def register(app: Flask, warning: str | None, plotly: Plotly) -> None:
 
     jinja_globals: dict[str, Any] = app.jinja_env.globals
     jinja_globals.update(
-        asset=asset, navigation=NAVIGATION, warning=warning, plotly_url=plotly.url, missing=wording.MISSING
+        asset=asset,
+        navigation=NAVIGATION,
+        warning=warning,
+        unguarded=None if guarded else UNGUARDED,
+        plotly_url=plotly.url,
+        missing=wording.MISSING,
     )
+    app.config["COMPRESS_REGISTER"] = False  # _finish_page calls it
     app.config["COMPRESS_MIMETYPES"] = ["text/html", "text/css", "text/javascript", "text/plain", "application/json"]
-    Compress(app)
-    app.after_request(_add_headers)
+    compress.init_app(app)
+    app.after_request(_finish_page)
 
 
 def _hash_assets(folder: Path) -> dict[str, str]:
@@ -87,11 +88,12 @@ def _hash_assets(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in files}
 
 
-def _add_headers(response: Response) -> Response:
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    if request.endpoint == "static" and "v" in request.args and response.status_code in (200, 304):
-        response.headers["Cache-Control"] = FOR_GOOD
-    elif "Cache-Control" not in response.headers:
-        response.headers["Cache-Control"] = "no-cache"
+def _finish_page(response: Response) -> Response:
+    """Of GET and HEAD: what a POST answers is short and the same for every sender."""
+    if request.method in ("GET", "HEAD"):
+        if request.blueprint == "charts" or request.endpoint == "status.host":
+            response.headers[CSP] = PLOTLY_POLICY
+        if request.endpoint == "static" and "v" in request.args and response.status_code in (200, 304):
+            response.headers["Cache-Control"] = FOR_GOOD
+        compress.after_request(response)
     return response

@@ -13,7 +13,8 @@ class Health:
 
     def reasons(self) -> list[str]:
         """Why the server is not healthy; none where it is."""
-        return [f"{step.name}: {step.last_error}" for step in self._background if step.last_error]
+        failing = [f"{step.name}: {step.last_error}" for step in self._background if step.last_error]
+        return failing + [f"{step.name}: its thread has ended" for step in self._background if step.has_died]
 
     def routes(self) -> Blueprint:
         blueprint = Blueprint("health", __name__)
@@ -24,7 +25,12 @@ class Health:
             body: dict[str, object] = {"status": "failing", "reasons": reasons} if reasons else {"status": "ok"}
             if "verbose" in request.args:
                 body["threads"] = [
-                    {"name": step.name, "failures": step.failures, "last_error": step.last_error}
+                    {
+                        "name": step.name,
+                        "state": step.state,
+                        "failures": step.failures,
+                        "last_error": step.last_error,
+                    }
                     for step in self._background
                 ]
             response = jsonify(body)

@@ -1,0 +1,244 @@
+"""`make bench`, its part over sockets: posts a second through `cluster-dash-server serve`, and many senders at once.
+
+Server and senders have a core each. A bare Flask route under the same server is measured in the same run: machines
+differ and are shared, so compare lines of one run, not runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import selectors
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+
+import posts
+from processes import SERVE, Server
+
+from cluster_dash_server.serving.sockets import allow_descriptors
+
+PASSCODE = "a-passcode-for-the-benchmark"
+BARE = [sys.executable, __file__, "--bare"]
+INTERVAL_S = 5.0
+
+
+def body_of(host: str, seq: int) -> bytes:
+    """8 GPUs with 3 processes each, 6 mounts: about 5.5 KB."""
+    gpus: list[Any] = []
+    for index in range(8):
+        users = {
+            user: {str(4000 + 10 * index + n): {"mem": 12000.5, "time": 31.25, "name": "python"}}
+            for n, user in enumerate(("alice", "bob", "chen"))
+        }
+        gpus.append(posts.gpu(index, util=50 + index, used_mib=36001.5, users=users))
+    disk = {
+        mount: {"mount_point": mount, "device": f"/dev/nvme{n}n1", "total_gb": 900.5, "used_gb": 300.25 + n}
+        for n, mount in enumerate(("/", "/boot/efi", "/data", "/home", "/scratch", "/var"))
+    }
+    post = posts.host_post(host, gpus=0, seq=seq, auth_code=PASSCODE, disk=disk)
+    post["gpu"] = {f"{gpu['index']}_NVIDIA-A100-80GB_{gpu['uuid'][4:10]}": gpu for gpu in gpus}
+    post["mole"]["id"] = f"mole-of-{host}"
+    post["metrics"]["sys.gpu.power_w"] = {"unit": "W", "device": list(range(8)), "value": [300.5 + n for n in range(8)]}
+    return json.dumps(post, separators=(",", ":")).encode()
+
+
+class Sender:
+    """A host. It posts over one connection, or over a new one each time."""
+
+    def __init__(self, host: str, port: int, keep: bool) -> None:
+        self.port, self.keep = port, keep
+        before, after = body_of(host, 1).split(b'"seq":1,')
+        self._before, self._after = before, after
+        self._length = len(before) + len(after) + len('"seq":100000001,')
+        self.seq = 100_000_000
+        self.socket: socket.socket | None = None
+        self.started = 0.0
+        self.waiting = b""
+        self._unsent = b""
+
+    def request(self) -> bytes:
+        self.seq += 1
+        connection = b"" if self.keep else b"Connection: close\r\n"
+        head = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n"
+        return head % (connection, self._length) + self._before + b'"seq":%d,' % self.seq + self._after
+
+    def start(self, selector: selectors.BaseSelector) -> None:
+        if self.socket is None:
+            self.socket = socket.socket()
+            self.socket.setblocking(False)
+            self.socket.connect_ex(("127.0.0.1", self.port))
+            selector.register(self.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, self)
+        else:
+            selector.modify(self.socket, selectors.EVENT_READ | selectors.EVENT_WRITE, self)
+        self.started, self.waiting, self._unsent = time.monotonic(), b"", self.request()
+
+    def go_on(self, selector: selectors.BaseSelector, events: int) -> int | None:
+        """The status, once the answer is there; 0 where the connection failed."""
+        assert self.socket is not None
+        try:
+            if events & selectors.EVENT_WRITE and self._unsent:
+                self._unsent = self._unsent[self.socket.send(self._unsent) :]
+                if not self._unsent:
+                    selector.modify(self.socket, selectors.EVENT_READ, self)
+            if events & selectors.EVENT_READ:
+                received = self.socket.recv(65536)
+                if not received:
+                    return self._end(selector, 0)
+                self.waiting += received
+        except BlockingIOError:
+            return None
+        except OSError:
+            return self._end(selector, 0)
+        if b"}\n" not in self.waiting:
+            return None
+        status = int(self.waiting[9:12])
+        return status if self.keep else self._end(selector, status)
+
+    def _end(self, selector: selectors.BaseSelector, status: int) -> int:
+        assert self.socket is not None
+        selector.unregister(self.socket)
+        self.socket.close()
+        self.socket = None
+        return status
+
+
+@contextmanager
+def running(command: list[str]) -> Generator[Server]:
+    with tempfile.TemporaryDirectory() as folder:
+        environ = {"CLUSTER_DASH_PASSCODE": PASSCODE, "STATE_DIRECTORY": folder}
+        with Server(Path(folder), environ, command=command) as server:
+            os.sched_setaffinity(server.pid, {0})
+            for thread in psutil.Process(server.pid).threads():
+                os.sched_setaffinity(thread.id, {0})
+            yield server
+
+
+def cpu_s(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
+
+
+def throughput(command: list[str], seconds: float, connections: int = 8) -> tuple[float, float]:
+    """(posts a second of the server's CPU, posts a second)."""
+    with running(command) as server, selectors.DefaultSelector() as selector:
+        senders = [Sender(f"gpu{n:04d}", server.port, keep=True) for n in range(connections)]
+        for sender in senders:
+            sender.start(selector)
+        answered, began, cpu = 0, time.monotonic(), cpu_s(server.pid)
+        while time.monotonic() - began < seconds:
+            for key, events in selector.select(1):
+                sender: Sender = key.data
+                status = sender.go_on(selector, events)
+                if status is not None:
+                    assert status == 200, (status, sender.waiting[-300:])
+                    answered += 1
+                    sender.start(selector)
+        wall, cpu = time.monotonic() - began, cpu_s(server.pid) - cpu
+        return answered / cpu, answered / wall
+
+
+def many(count: int, seconds: float, keep: bool, at_once: bool) -> dict[str, float]:
+    """`count` hosts at INTERVAL_S, spread over it or all in the same moment."""
+    answers: list[float] = []
+    failed, longest_gap_s = 0, 0.0
+    with running(SERVE) as server, selectors.DefaultSelector() as selector:
+        senders = [Sender(f"gpu{n:04d}", server.port, keep) for n in range(count)]
+        began, cpu = time.monotonic(), cpu_s(server.pid)
+        due = [(began + (0 if at_once else n * INTERVAL_S / count), n) for n in range(count)]
+        last = dict.fromkeys(range(count), began)
+        numbers = {id(sender): n for n, sender in enumerate(senders)}
+        open_requests = 0
+        while time.monotonic() - began < seconds or open_requests:
+            now = time.monotonic()
+            while due and due[0][0] <= now and now - began < seconds:
+                at, n = due.pop(0)
+                senders[n].start(selector)
+                senders[n].started = at
+                open_requests += 1
+            wait_s = min(max(due[0][0] - now, 0), 0.5) if due else 0.5
+            for key, events in selector.select(wait_s):
+                sender: Sender = key.data
+                status = sender.go_on(selector, events)
+                if status is None:
+                    continue
+                now, n = time.monotonic(), numbers[id(sender)]
+                open_requests -= 1
+                failed += status != 200
+                answers.append(now - sender.started)
+                longest_gap_s = max(longest_gap_s, now - last[n])
+                last[n] = now
+                due.append((sender.started + INTERVAL_S, n))
+        cpu = cpu_s(server.pid) - cpu
+        rss_mb = psutil.Process(server.pid).memory_info().rss / 2**20
+    answers.sort()
+    return {
+        "posts": len(answers),
+        "failed": failed,
+        "p50_s": answers[len(answers) // 2],
+        "p99_s": answers[int(len(answers) * 0.99)],
+        "max_s": answers[-1],
+        "longest_gap_s": longest_gap_s,
+        "cpu_share": cpu / seconds,
+        "rss_mb": rss_mb,
+    }
+
+
+def serve_bare() -> None:
+    """A Flask route that reads the body and answers, under our server."""
+    from flask import Flask, request
+
+    from cluster_dash_server.config import Serve
+    from cluster_dash_server.serving import server, sockets
+
+    app = Flask("bare")
+    app.add_url_rule("/health", "health", lambda: {"status": "ok"})
+    app.add_url_rule("/", "take", lambda: {"bytes": len(request.get_data())}, methods=["POST"])
+    listening = sockets.listen("127.0.0.1:0")
+    print(sockets.address_of(listening), flush=True)
+    server.Server(app, [listening], Serve(), max_connections=100, max_body_bytes=2**20).run()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--hosts", type=int, default=1000)
+    given = parser.parse_args()
+    if given.bare:
+        serve_bare()
+        return
+    os.sched_setaffinity(0, {os.cpu_count() - 1 if os.cpu_count() else 0})  # pyright: ignore
+    allow_descriptors(given.hosts + 200)
+    print(f"A post of 8 GPUs, {len(body_of('gpu0000', 1)):,} bytes, over 8 kept-alive connections")
+    for name, command in (("a bare Flask route", BARE), ("serve", SERVE)):
+        per_cpu, per_s = throughput(command, given.seconds / 4)
+        print(f"  {name:<22}{per_cpu:>8,.0f} posts per CPU second  {per_s:>8,.0f} posts/s seen")
+    for name, keep, at_once in (
+        ("kept alive, spread", True, False),
+        ("reconnecting, spread", False, False),
+        ("reconnecting, at once", False, True),
+        ("kept alive, at once", True, True),
+    ):
+        found = many(given.hosts, given.seconds, keep, at_once)
+        print(f"{given.hosts} hosts at {INTERVAL_S:.0f} s, {name}:")
+        print(
+            "  "
+            + "  ".join(
+                f"{what} {value:,.3g}" if value < 1000 else f"{what} {value:,.0f}" for what, value in found.items()
+            )
+        )
+
+
+if __name__ == "__main__":
+    main()

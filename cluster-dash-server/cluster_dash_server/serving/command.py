@@ -1,0 +1,66 @@
+"""`cluster-dash-server serve`: takes the settings, opens the sockets and runs the application until a signal comes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from typing import Any
+
+import msgspec
+
+from .. import create_app, logs
+from ..config import Config, ConfigError, read_config
+from ..receive.bodies import MAX_BODY_BYTES
+from .server import Server
+from .sockets import CannotListen, address_of, allow_descriptors, listen
+from .systemd import Notifier
+
+log = logging.getLogger(__name__)
+
+
+def add_to(commands: Any) -> None:
+    """`commands` as argparse's add_subparsers gives it."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "serve", help="run the server, with limits for slow, many and hostile connections"
+    )
+    parser.add_argument("--listen", action="append", metavar="HOST:PORT", help="instead of [serve] listen; repeatable")
+    parser.add_argument("--log-format", choices=["text", "json"], help="instead of [log] format")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> str | None:
+    """Until a signal ends it; returns what prevented the start, for sys.exit."""
+    try:
+        config = _with_options(read_config(), arguments)
+        logs.set_up(config.log.format, config.log.level)
+        max_connections = allow_descriptors(config.serve.max_connections)
+        sockets = [listen(address) for address in config.serve.listen]
+    except (ConfigError, CannotListen) as error:
+        return f"cluster-dash-server: {error}"
+    if max_connections < config.serve.max_connections:
+        log.warning(
+            "at most %d connections at once, not %d ([serve] max_connections): the limit of open files is too low",
+            max_connections,
+            config.serve.max_connections,
+        )
+    server = Server(
+        create_app(config, guarded=True),
+        sockets,
+        config.serve,
+        max_connections=max_connections,
+        max_body_bytes=MAX_BODY_BYTES,
+        notifier=Notifier(),
+    )
+    log.info("cluster-dash: %s", "  ".join(map(address_of, sockets)))
+    server.run()
+    return None
+
+
+def _with_options(config: Config, arguments: argparse.Namespace) -> Config:
+    if arguments.listen:
+        config = msgspec.structs.replace(
+            config, serve=msgspec.structs.replace(config.serve, listen=tuple(arguments.listen))
+        )
+    if arguments.log_format:
+        config = msgspec.structs.replace(config, log=msgspec.structs.replace(config.log, format=arguments.log_format))
+    return config

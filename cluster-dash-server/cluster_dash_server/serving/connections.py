@@ -1,0 +1,111 @@
+"""All connections: how many there are and whose, which must go. When all are taken, a newcomer takes the place of the
+oldest of whoever holds the most, so that nobody can shut the others out.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .channel import Channel, Deadlines
+
+log = logging.getLogger(__name__)
+
+MOST_COMING_BYTES = 128 * 2**20
+"""Bodies that are being received lie in memory; whoever may not post can send one, too."""
+
+
+class Serving(threading.local):
+    """What the thread at hand is answering."""
+
+    channel: Channel | None = None
+
+
+class Connections:
+    """Of all listeners. Used by the event loop's thread, but for `serving` and `answered`."""
+
+    def __init__(self, limit: int, deadlines: Deadlines) -> None:
+        self.limit = limit
+        self.open = 0
+        self.answered = 0
+        """Requests; counted by several threads without a lock: it tells that there is progress, not how much."""
+        self.late = 0
+        """Closed because a request didn't come whole in time, or a reader didn't keep up."""
+        self.crowded_out = 0
+        """Closed to make room."""
+        self.too_much = 0
+        """Closed because too much was being sent at once."""
+        self.serving = Serving()
+        self._deadlines = deadlines
+        self._by_address: dict[str, dict[Channel, None]] = {}
+        self._lock = threading.Lock()
+        self._coming_bytes = 0
+
+    def opened(self, channel: Channel) -> None:
+        """Closes another one, or this one, where there are too many."""
+        self.open += 1
+        self._by_address.setdefault(channel.addr[0], {})[channel] = None
+        if self.open > self.limit:
+            self._make_room(channel)
+
+    def closed(self, channel: Channel) -> None:
+        held = self._by_address.get(channel.addr[0], {})
+        if channel in held:
+            del held[channel]
+            self.open -= 1
+            if not held:
+                del self._by_address[channel.addr[0]]
+
+    def reserve(self, body_bytes: int) -> bool:
+        """For a body that is coming; False where all that are coming would take more than MOST_COMING_BYTES."""
+        with self._lock:
+            if self._coming_bytes + body_bytes > MOST_COMING_BYTES:
+                self.too_much += 1
+                return False
+            self._coming_bytes += body_bytes
+            return True
+
+    def release(self, body_bytes: int) -> None:
+        """From any thread."""
+        with self._lock:
+            self._coming_bytes -= body_bytes
+
+    def close_late(self, now: float) -> None:
+        """`now` by time.monotonic."""
+        late = [each for held in self._by_address.values() for each in held if each.is_late(now, self._deadlines)]
+        for channel in late:
+            self._close(channel)
+        self.late += len(late)
+        if late:
+            log.info("closed %d connections that were too slow or idle", len(late))
+
+    def close_idle(self) -> bool:
+        """All that no answer is owed to; whether any is left. For the end."""
+        for held in list(self._by_address.values()):
+            for channel in [each for each in held if not each.is_busy and not each.total_outbufs_len]:
+                self._close(channel)
+        return self.open > 0
+
+    def close_all(self) -> None:
+        for held in list(self._by_address.values()):
+            for channel in list(held):
+                self._close(channel)
+
+    def _make_room(self, newcomer: Channel) -> None:
+        held = max(self._by_address.values(), key=len)
+        oldest = next((each for each in held if not each.is_busy), newcomer)
+        self._close(oldest)
+        self.crowded_out += 1
+        log.warning(
+            "all %d connections are taken ([serve] max_connections): the oldest of %s, which holds %d, is closed",
+            self.limit,
+            oldest.addr[0],
+            len(held),
+        )
+
+    @staticmethod
+    def _close(channel: Channel) -> None:
+        channel.will_close = True
+        channel.handle_close()

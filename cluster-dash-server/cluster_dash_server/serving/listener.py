@@ -1,0 +1,105 @@
+"""One listening socket: waitress's server with our channels, many accepted at once, and no loop of its own."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from typing import Any, ClassVar
+
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
+
+from .channel import Channel
+from .connections import Connections
+from .loop import Watched
+
+log = logging.getLogger(__name__)
+
+ACCEPTED_AT_ONCE = 64
+PAUSE_S = 0.2
+"""Without a descriptor for a newcomer; asking again at once would take all of the processor."""
+
+
+class Listener(TcpWSGIServer):
+    channel_class: ClassVar[type[HTTPChannel]] = Channel
+
+    def __init__(
+        self,
+        application: Any,
+        sock: socket.socket,
+        watched: Watched,
+        threads: ThreadedTaskDispatcher,
+        adjustments: Adjustments,
+        connections: Connections,
+    ) -> None:
+        self.connections = connections
+        self._watched = watched
+        self._is_woken = False
+        self._paused_until = 0.0
+        sockinfo = (sock.family, sock.type, sock.proto, sock.getsockname())
+        super().__init__(
+            application, watched, _sock=sock, dispatcher=threads, adj=adjustments, sockinfo=sockinfo, bind_socket=False
+        )
+
+    def readable(self) -> bool:
+        return self.accepting and not self._paused_until
+
+    def handle_accept(self) -> None:
+        for _ in range(ACCEPTED_AT_ONCE):
+            if not self._accept_one():
+                return
+
+    def _accept_one(self) -> bool:
+        try:
+            accepted = self.accept()
+        except OSError as error:
+            self._paused_until = time.monotonic() + PAUSE_S
+            log.warning("can't take another connection: %s", error.strerror)
+            return False
+        if accepted is None:
+            return False
+        connection, address = accepted
+        try:
+            self.set_socket_options(connection)
+            channel = Channel(self, connection, self.fix_addr(address), self.adj, map=self._watched)
+        except OSError:  # gone already
+            connection.close()
+            return True
+        self.connections.opened(channel)
+        return True
+
+    def fix_addr(self, addr: tuple[Any, ...]) -> tuple[str, int]:
+        """An IPv4 client of a socket for both is known by its IPv4 address."""
+        return str(addr[0]).removeprefix("::ffff:"), int(addr[1])
+
+    def resume(self, now: float) -> None:
+        """Accepts again after a pause. `now` by time.monotonic."""
+        if self._paused_until and now >= self._paused_until:
+            self._paused_until = 0.0
+            self._watched.touched.append(self)
+
+    def stop_accepting(self) -> None:
+        """New connections are refused by the system from now on."""
+        self.accepting = False
+        self.del_channel(self._watched)
+        if self.socket is not None:
+            self.socket.close()
+
+    def maintenance(self, now: float) -> None:
+        """Connections.close_late does it."""
+
+    def pull_trigger(self) -> None:
+        """From a thread of the pool: the loop looks at the channel that it answers. One wake-up serves many."""
+        channel = self.connections.serving.channel
+        if channel is not None:
+            self._watched.touched.append(channel)
+        if not self._is_woken:
+            self._is_woken = True
+            super().pull_trigger()
+
+    def woken(self) -> None:
+        """The loop is about to look."""
+        self._is_woken = False

@@ -1,0 +1,135 @@
+"""Who may do what: every route and method in one table. A new route without a line here fails."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import posts
+import pytest
+from flask import Flask
+
+from cluster_dash_server import create_app
+from cluster_dash_server.config import Access, Config
+from cluster_dash_server.headers import PLOTLY_POLICY, SECURITY_HEADERS
+
+PASSCODE = "secret-canary"
+READ = {"GET", "HEAD", "OPTIONS"}
+TABLE: dict[str, dict[str, set[str]]] = {
+    # path: who may use which methods; a mole may do what anybody may, and post
+    "/": {"anybody": READ, "mole": {"POST"}},
+    "/host/<path:name>": {"anybody": READ},
+    "/gpu-data": {"anybody": READ},
+    "/cpu-data": {"anybody": READ},
+    "/memory": {"anybody": READ},
+    "/root_drive": {"anybody": READ},
+    "/load-data-1": {"anybody": READ},
+    "/history": {"anybody": READ},
+    "/demo-plot": {"anybody": READ},
+    "/data-out/gpu-data-simple": {"anybody": READ},
+    "/api/gpu-summary": {"anybody": READ},
+    "/api/dashboard-data": {"anybody": READ},
+    "/api/history-data": {"anybody": READ},
+    "/assets/<name>": {"anybody": READ},
+    "/static/<path:filename>": {"anybody": READ},
+    "/health": {"anybody": READ},
+}
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "PROPFIND")
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Flask:
+    app = create_app(Config(access=Access(passcode=PASSCODE)), start=False)
+    app.test_client().post("/", json=posts.host_post("gpu01", auth_code=PASSCODE))
+    return app
+
+
+def test_the_table_names_every_route_and_no_other(guarded: Flask) -> None:
+    assert {rule.rule for rule in guarded.url_map.iter_rules()} == set(TABLE)
+
+
+@pytest.mark.parametrize("path", TABLE)
+@pytest.mark.parametrize("who", ["anybody", "mole"])
+def test_each_may_do_what_the_table_says_and_nothing_else(guarded: Flask, path: str, who: str) -> None:
+    client = guarded.test_client()
+    asked = path.replace("<path:name>", "gpu01").replace("<path:filename>", "style.css").replace("<name>", "x.js")
+    post = posts.host_post("gpu01", auth_code=PASSCODE if who == "mole" else "wrong")
+    for method in METHODS:
+        with client.open(asked, method=method, json=post if method == "POST" else None) as answer:
+            status = answer.status_code
+        if method in TABLE[path]["anybody"]:
+            assert status in (200, 404) if "<name>" in path else status == 200
+        elif method in TABLE[path].get("mole", set()):
+            assert status == (200 if who == "mole" else 401)
+        else:
+            assert status == 405
+
+
+@pytest.mark.parametrize("path", ["/host/<name>", "/assets/:name", "/%3Cpath:name%3E", "/nope"])
+def test_a_literal_of_a_route_opens_nothing(guarded: Flask, path: str) -> None:
+    assert guarded.test_client().get(path).status_code == 404
+
+
+def test_every_answer_carries_the_security_headers(guarded: Flask) -> None:
+    client = guarded.test_client()
+    asked = [path for path in TABLE if "<" not in path] + ["/host/gpu01", "/static/style.css", "/nope", "/host/nope"]
+    answers: list[Any] = [
+        client.get(path, headers={"Accept": accept}) for path in asked for accept in ("*/*", "text/html")
+    ]
+    answers += [client.post("/", json={}), client.put("/"), client.get("/", headers={"Host": "a b"})]
+    for answer in answers:
+        answer.close()
+        for name, value in SECURITY_HEADERS:
+            got = answer.headers.getlist(name)
+            assert len(got) == 1
+            if name == "Content-Security-Policy":
+                assert got[0] in (value, PLOTLY_POLICY)
+        assert not any(name.lower().startswith("access-control") for name, _ in answer.headers.items())
+
+
+def test_inline_style_is_allowed_only_where_plotly_needs_it(guarded: Flask) -> None:
+    client = guarded.test_client()
+    plotly = {
+        "/host/gpu01",
+        "/gpu-data",
+        "/cpu-data",
+        "/memory",
+        "/root_drive",
+        "/load-data-1",
+        "/history",
+        "/demo-plot",
+    }
+    for path in [path for path in TABLE if "<" not in path] + ["/host/gpu01"]:
+        answer = client.get(path, headers={"Accept": "text/html"})
+        policy = answer.headers["Content-Security-Policy"]
+        assert ("'unsafe-inline'" in policy) is (path in plotly)
+        assert "script-src" not in policy or "'unsafe-inline'" not in policy.split("script-src")[1].split(";")[0]
+        assert not re.search(r"<script(?![^>]*(src=|type=\"application/json\"))", answer.text)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("dash.lab.example", 200),
+        ("dash.lab.example:8080", 200),
+        ("DASH.lab.example.", 200),
+        ("localhost:8080", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:8080", 200),
+        ("evil.example", 421),
+        ("dash.lab.example.evil.example", 421),
+        ("localhost.evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("10.0.0.5", 421),
+    ],
+)
+def test_with_a_list_of_names_no_other_is_answered(host: str, expected: int) -> None:
+    client = create_app(Config(access=Access(allowed_hosts=("dash.lab.example",))), start=False).test_client()
+    for path in ("/", "/api/dashboard-data", "/static/style.css", "/nope"):
+        with client.get(path, headers={"Host": host}) as answer:
+            assert (answer.status_code == 421) is (expected == 421)
+    answer = client.post("/", json=posts.host_post(), headers={"Host": host})
+    assert (answer.status_code == 421) is (expected == 421)
+    if expected == 421:
+        assert "[access] allowed_hosts" in answer.text
+        assert "default-src" in answer.headers["Content-Security-Policy"]

@@ -1,0 +1,6 @@
+class Adjustments:
+    threads: int
+    max_request_body_size: int
+    max_request_header_size: int
+
+    def __init__(self, **kw: object) -> None: ...

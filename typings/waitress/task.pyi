@@ -1,0 +1,24 @@
+from collections import deque
+
+from .channel import HTTPChannel
+from .parser import HTTPRequestParser
+
+class Task:
+    channel: HTTPChannel
+    request: HTTPRequestParser
+    status: str
+    content_length: int | None
+    response_headers: list[tuple[str, str]]
+
+    def set_close_on_finish(self) -> None: ...
+    def write(self, data: bytes) -> None: ...
+
+class ErrorTask(Task):
+    def execute(self) -> None: ...
+
+class ThreadedTaskDispatcher:
+    queue: deque[HTTPChannel]
+
+    def set_thread_count(self, count: int) -> None: ...
+    def add_task(self, task: HTTPChannel) -> None: ...
+    def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool: ...
