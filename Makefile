@@ -4,6 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; 
 PORT ?= 8080
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 LOCKS = cluster-dash-server/requirements.txt cluster-dash-mole/requirements.txt
+FOR_OLD_PYTHONS = cluster-dash-mole/smart_startup.py cluster-dash-mole/cluster_dash_mole tests/mole tests/*.py
 COMPILE = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
 .PHONY: run setup test test-quick lint bench lock clean
@@ -25,6 +26,7 @@ lint: .venv/tests
 	.venv/bin/ruff format --check
 	.venv/bin/lint-imports --no-cache
 	.venv/bin/basedpyright
+	.venv/bin/vermin --quiet --violations --no-tips --target=3.9- $(FOR_OLD_PYTHONS)
 
 bench: .venv/tests
 	.venv/bin/python benchmarks/run.py
@@ -36,7 +38,8 @@ lock:
 	cd cluster-dash-mole && $(COMPILE) --python-version 3.9 --group build pyproject.toml -o requirements.txt
 	cd cluster-dash-mole && $(COMPILE) --python-version 3.9 --extra sheets pyproject.toml -c requirements.txt -o requirements-sheets.txt
 	cd cluster-dash-server && $(COMPILE) --python-version 3.11 --group build pyproject.toml -c ../cluster-dash-mole/requirements.txt -o requirements.txt
-	cd tests && $(COMPILE) --python-version 3.11 requirements.in -c ../cluster-dash-mole/requirements-sheets.txt -c ../cluster-dash-server/requirements.txt -o requirements.txt
+	cd tests && $(COMPILE) --python-version 3.9 requirements-mole.in -c ../cluster-dash-mole/requirements.txt -c ../cluster-dash-mole/requirements-sheets.txt -o requirements-mole.txt
+	cd tests && $(COMPILE) --python-version 3.11 requirements.in -c requirements-mole.txt -c ../cluster-dash-server/requirements.txt -o requirements.txt
 
 clean:
 	rm -rf .venv

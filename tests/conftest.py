@@ -1,4 +1,4 @@
-"""What all tests share: the application, a real server process, and the guard against leaks."""
+"""What all tests share, the mole's under old Pythons too: the guard against leaks, and a clean environment."""
 
 from __future__ import annotations
 
@@ -10,12 +10,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from flask import Flask
-from flask.testing import FlaskClient
-from processes import Server
-
-from cluster_dash_server import create_app
-from cluster_dash_server.config import Access, Config
 
 
 @pytest.fixture(autouse=True)
@@ -53,27 +47,3 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ign
     """No setting of the person who runs the tests reaches them."""
     for name in [name for name in os.environ if name.startswith("CLUSTER_DASH_")]:
         monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def app() -> Flask:
-    """No passcode configured: the published one, from loopback."""
-    return create_app(Config(), start=False)
-
-
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
-
-
-@pytest.fixture
-def guarded_client() -> FlaskClient:
-    """Of a server whose passcode is `secret-canary`."""
-    return create_app(Config(access=Access(passcode="secret-canary")), start=False).test_client()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    """A real waitress process."""
-    with Server(tmp_path) as running:
-        yield running

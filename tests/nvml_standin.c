@@ -17,6 +17,8 @@
      crash nvmlDeviceGetName               the call crashes the process
      print nvmlDeviceGetName               the call writes a line to stdout
      trace                                 each call leaves its name and GPU in <scenario>.calls
+     stale gpu 3 fail * 15                 a line that holds only for a library loaded before this file was written,
+     fresh delay nvmlInitWithFlags 5       and one that holds only for a library loaded after it
 
    The number of GPUs is that of the names. A value without a line is "not supported". To take a function away, compile
    with -D<function>=absent. */
@@ -27,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, TIMED_OUT = 10 };
@@ -58,9 +61,22 @@ static void add(Lines *lines, char *line) {
     lines->line[lines->count++] = line;
 }
 
+static struct timespec loaded;
+
+__attribute__((constructor)) static void note_loading(void) { clock_gettime(CLOCK_REALTIME_COARSE, &loaded); }
+
+static int is_stale(void) {
+    const struct timespec *written = &scenario.file.st_mtim;
+    return written->tv_sec > loaded.tv_sec || (written->tv_sec == loaded.tv_sec && written->tv_nsec > loaded.tv_nsec);
+}
+
 static int starts(const char *line, const char *start) { return strncmp(line, start, strlen(start)) == 0; }
 
 static void sort_in(char *line) {
+    if (starts(line, "stale ") || starts(line, "fresh ")) {
+        if (starts(line, "stale ") != is_stale()) return;
+        line += strlen("stale ");
+    }
     int gpu = -1, length = 0;
     if (sscanf(line, "gpu %d %n", &gpu, &length) < 1 || gpu < 0 || gpu >= SLOTS || starts(line + length, "fail ")) {
         if (*line) add(&scenario.faults, line);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
@@ -13,6 +14,7 @@ log = logging.getLogger(__name__)
 LONGEST_BACK_OFF_S = 60.0
 _MOST_REASON = 300
 _MOST_REASONS = 10
+_SAY_AGAIN_AFTER_S = 3600.0
 
 
 class DeliveryError(Exception):
@@ -49,7 +51,7 @@ class Backend:
         self._closed = False
         self._failures = 0
         self._lost = 0
-        self._reasons: set[str] = set()
+        self._reasons: dict[str, float] = {}
         threading.Thread(target=self._run, name=type(self).__name__, daemon=True).start()
 
     @property
@@ -120,21 +122,29 @@ class Backend:
         return 0.0
 
     def _note_failure(self, post: dict[str, Any], error: DeliveryError) -> float:
-        """Log a reason once until the next success; exponential back-off, jittered so that moles don't come at once."""
-        reason = self.word(error)
-        if reason not in self._reasons and len(self._reasons) < _MOST_REASONS:
-            self._reasons.add(reason)
-            log.warning("%s: %s; trying on, this is logged once", self.target, reason)
+        """Keep the post or give it up, and log why; exponential back-off, jittered so that moles don't come at once."""
         self._failures += 1
         with self._changed:
             if error.retry and self._waiting is None:
                 self._waiting = post
             else:
                 self._give_up()
+        self._log_failure(error)
         if not error.retry:
             return error.wait_s
         jitter_s = random.uniform(0, min(LONGEST_BACK_OFF_S, 2.0 ** min(self._failures, 10)))  # noqa: S311  no secret
         return error.wait_s + jitter_s
+
+    def _log_failure(self, error: DeliveryError) -> None:
+        """Each reason once an hour until the next success."""
+        reason, now = self.word(error), time.monotonic()
+        if reason not in self._reasons and len(self._reasons) >= _MOST_REASONS:
+            return
+        if now - self._reasons.get(reason, -math.inf) < _SAY_AGAIN_AFTER_S:
+            return
+        self._reasons[reason] = now
+        does = "trying on" if error.retry else "this post is dropped, the next one is tried"
+        log.warning("%s: %s; %s (said once an hour; posts lost: %d)", self.target, reason, does, self._lost)
 
     def _give_up(self) -> None:
         self._lost += 1

@@ -35,6 +35,19 @@ _LEAST_GZIPPED_BYTES = 1024
 _SHORTEST_ASKED_S = 1.0
 _LONGEST_ASKED_S = 3600.0  # what a server may ask for as a wait; a wrong answer shall not silence a mole for good
 _SAY_INSECURE_EVERY_S = 3600.0
+# Words of http.client and urllib3 within an error of an answer, and what they mean.
+_UNREADABLE = {
+    "BadStatusLine": "it is no HTTP",
+    "failed to decode": "its compression is damaged",
+    "IncompleteRead": "it ends too early, or its chunks are wrong",
+    "got more than": "its headers are too many or too long",
+}
+_NO_CONNECTION = re.compile(
+    r"\[Errno -?\d+\] ([^'\")]+)"
+    r"|(Remote end closed connection without response)"
+    r"|ConnectionResetError\(\d+, '([^']+)'\)"
+    r"|(Tunnel connection failed: [^')]+)"
+)
 
 
 class JsonSenderLogger(Backend):
@@ -154,7 +167,11 @@ def encode_post(post: dict[str, Any], auth_code: str) -> bytes:
 
 
 def open_tls(settings: JsonSenderLoggerSettings) -> ssl.SSLContext | None:
-    """TLS 1.2 or newer, with the authorities of the settings, else the public ones; None for plain HTTP."""
+    """TLS 1.2 or newer, with the authorities of the settings, else the public ones; None for plain HTTP.
+
+    Python 3.13 and newer refuse certificates for want of formal fields, which those of one's own authority often lack:
+    what is good under one Python must be under the next.
+    """
     if not settings.address_in.lower().startswith("https:"):
         return None
     context = create_urllib3_context()
@@ -164,6 +181,8 @@ def open_tls(settings: JsonSenderLoggerSettings) -> ssl.SSLContext | None:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the log says so, once an hour
     else:
         context.load_verify_locations(cafile=settings.ca_file or DEFAULT_CA_BUNDLE_PATH)
+        if settings.ca_file:
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 
@@ -230,5 +249,9 @@ def explain_request_error(error: Exception, timeout_s: float) -> str:
     if isinstance(error, requests.exceptions.SSLError):
         known = re.search(r"\[SSL: [^\]]*\] [^()]*", str(error))
         return f"TLS fails: {known.group(0).strip() if known else type(error).__name__}"
-    known = re.search(r"\[Errno -?\d+\] ([^'\")]+)|Remote end closed connection without response", str(error))
-    return f"no connection: {known.group(1) or known.group(0)}" if known else f"no connection: {type(error).__name__}"
+    text = str(error)
+    for words, meaning in _UNREADABLE.items():
+        if words in text:
+            return f"its answer can't be read: {meaning}"
+    known = _NO_CONNECTION.search(text)
+    return f"no connection: {next(filter(None, known.groups())) if known else type(error).__name__}"

@@ -1,24 +1,28 @@
 """Takes a number of seconds, gives requests a limit for a whole exchange, which its own timeout isn't.
 
-That one counts anew with every byte, so a server that sends a byte now and then would hold a sender for ever.
+That one counts anew with every byte, so a server that sends a byte now and then would hold a sender for ever. Nor does
+anything below it limit the headers of an answer as a whole: they could be 6 MB, and ten times that in memory.
 """
 
 from __future__ import annotations
 
 import contextlib
+import http.client
 import socket
+import ssl
 import threading
 from typing import TYPE_CHECKING, Any
 
 from requests.adapters import HTTPAdapter
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Generator
 
     from urllib3.connection import HTTPConnection as _Connection
 else:
     _Connection = object  # in use each is mixed into urllib3's plain connection or its TLS one
+
+_MOST_HEADER_BYTES = 65536
 
 
 class Deadline:
@@ -64,6 +68,8 @@ class DeadlineAdapter(HTTPAdapter):
     def __init__(self, deadline: Deadline, tls: ssl.SSLContext | None = None) -> None:
         self._deadline = deadline
         self._tls = tls
+        if tls:
+            tls.sslsocket_class = type("NotingSSLSocket", (_NotingTls,), {"deadline": deadline})
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -99,8 +105,47 @@ def note_connections(manager: Any, deadline: Deadline) -> None:
             manager.pool_classes_by_scheme = {**manager.pool_classes_by_scheme, scheme: noting_pool}
 
 
+class _Head:
+    """What an answer is read from until its headers end."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._left = _MOST_HEADER_BYTES
+
+    def readline(self, most: int) -> bytes:
+        line = self._stream.readline(most)
+        self._left -= len(line)
+        if self._left < 0:
+            raise http.client.HTTPException(f"got more than {_MOST_HEADER_BYTES} bytes of headers")
+        return line
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _Answer(http.client.HTTPResponse):
+    def begin(self) -> None:
+        stream: Any = self.fp
+        head: Any = _Head(stream)
+        self.fp = head
+        try:
+            super().begin()
+        finally:
+            if self.fp is head:  # else it is closed
+                self.fp = stream
+
+
+class _NotingTls(ssl.SSLSocket):
+    deadline: Deadline
+
+    def do_handshake(self, block: bool = False) -> None:
+        self.deadline.note(self)  # by now the plain socket is an empty shell
+        super().do_handshake(block)
+
+
 class _Noting(_Connection):
     deadline: Deadline
+    response_class = _Answer
 
     def _new_conn(self) -> socket.socket:
         connection = super()._new_conn()
@@ -109,5 +154,5 @@ class _Noting(_Connection):
 
     def connect(self) -> None:
         super().connect()
-        if self.sock is not None:
+        if isinstance(self.sock, socket.socket):  # TLS within TLS, through an https proxy, is none
             self.deadline.note(self.sock)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster_dash_mole.driver import DriverCheck
-from cluster_dash_mole.gpu_roster import GpuRoster
+from cluster_dash_mole.gpu_roster import GpuRoster, may_return
 from cluster_dash_mole.nvml_process import NO_LIBRARY
 from cluster_dash_mole.nvml_values import list_numbers
 from cluster_dash_mole.pci import PCI_DEVICES, count_nvidia_gpus, read_gpus_for_nvml
@@ -78,11 +78,13 @@ class GpuCollector:
         if report.gpus is None:
             reading.sections["gpu"] = {}
             return reading
-        gpus = self._roster.complete(report.gpus, read_gpus_for_nvml(self._pci))
+        on_pci = read_gpus_for_nvml(self._pci)
+        gpus = self._roster.complete(report.gpus, on_pci)
         reading.events += self._roster.take_events()
         reading.sections["gpu"] = self._entries(gpus)
         if report.state == "ok":
             reading.samples = [sample for gpu in gpus for sample in parse_samples(gpu)]
+            self.reader.look_for_missing(any(may_return(gpu, on_pci) for gpu in gpus))
         return reading
 
     def _entries(self, gpus: list[dict[str, Any]]) -> dict[str, dict[str, Json]]:

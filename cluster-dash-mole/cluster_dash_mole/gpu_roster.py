@@ -112,6 +112,12 @@ def find_unlisted(gpus: Iterable[dict[str, Any]], on_pci: Sequence[str] | None) 
     return [{**blank, "id_index": place, "pci_bus_id": place if place in others else None} for place in places]
 
 
+def may_return(gpu: dict[str, Any], on_pci: Sequence[str] | None) -> bool:
+    """Whether it is lost and still there: one that the PCI bus doesn't show is gone."""
+    address = gpu.get("pci_bus_id")
+    return gpu["state"] == _LOST and (address is None or on_pci is None or address in on_pci)
+
+
 def describe_place(address: str | None, on_pci: Sequence[str] | None) -> str:
     """Whether the bus still shows it: then it's the driver's trouble, else the hardware's."""
     if address is None or on_pci is None:

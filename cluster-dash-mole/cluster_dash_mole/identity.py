@@ -43,7 +43,7 @@ def _home_state(environ: Mapping[str, str]) -> Path:
     """A user without a home has what a service has, where it may write there."""
     try:
         return Path(environ.get("HOME") or "~").expanduser() / ".local/state"
-    except RuntimeError:
+    except (RuntimeError, KeyError):  # the latter is Python 3.9's
         return Path("/var/lib")
 
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cluster_dash_mole.nvml_pipe import NvmlProcess
+from cluster_dash_mole.nvml_probe import Probe, count_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +80,7 @@ _NO_TROUBLE = _Trouble("", 0.0)
 
 
 class NvmlReader:
-    """Keeps one NVML process going. Never two: while one is stuck in the driver another would only get stuck too."""
+    """Keeps one NVML process going. None beside one that is stuck in the driver: it would only get stuck too."""
 
     def __init__(
         self,
@@ -100,6 +101,8 @@ class NvmlReader:
         self._last_gpus: list[dict[str, Any]] | None = None
         self._hung: _Trouble | None = None
         self._events: list[dict[str, Any]] = []
+        self._events_from = 0.0
+        self._probe = Probe(lambda now: NvmlProcess(now, sample_s))
         self._logged: str | None = None
         self.expects_library = True
         """False on a host without a GPU: there the library is looked for seldom."""
@@ -115,7 +118,10 @@ class NvmlReader:
             self._ending = None
         now = self._clock()
         if self._child is None and self._ending is None and now >= self._start_at:
-            self._child = NvmlProcess(now, self._sample_s)
+            try:
+                self._child = NvmlProcess(now, self._sample_s)
+            except OSError as error:  # no memory, no descriptor
+                self._fail(None, f"the process that reads NVML can't be started: {error.strerror or error}")
 
     def read(self, budget_s: float) -> Report:
         """The newest answer that is there within the budget; see Report for when there is none."""
@@ -124,6 +130,15 @@ class NvmlReader:
         if report.state != "late" or self._child is None:
             self._log_change(report.error)
         return report
+
+    def look_for_missing(self, is_any_missing: bool) -> None:
+        """To be called after a reading that is "ok": a GPU that stays missing is looked for with NVML opened afresh."""
+        child = self._child
+        better = self._probe.step(self._clock(), is_any_missing, count_read(self._last_gpus or ())) if child else None
+        if child and better:
+            child.let_end()
+            self._child, self._ending = better, child
+            self._events_from = self._wall_clock()  # what came before the first process has told
 
     def take_events(self) -> list[dict[str, Any]]:
         """What the driver told by itself since the last call, as nvml_events gives it."""
@@ -162,14 +177,15 @@ class NvmlReader:
             code, text = answer["error"]["code"], answer["error"]["text"]
             self._fail(child, _EXPLAINED.get(code, f"NVML can't be used: {text}"))
             return None
-        self._events = (self._events + answer["events"])[-_MOST_EVENTS:]
+        events = [event for event in answer["events"] if event["time"] >= self._events_from]
+        self._events = (self._events + events)[-_MOST_EVENTS:]
         if answer["failed"]:
             self._open_anew(child, answer["gpus"])
         else:
             self._failures, self._trouble = 0, None
         return answer["gpus"]
 
-    def _fail(self, child: NvmlProcess, text: str) -> None:
+    def _fail(self, child: NvmlProcess | None, text: str) -> None:
         """The next start is at once, then ever later: each costs time of this host and its driver."""
         back_off_s = min(_LONGEST_BACK_OFF_S, 2.0**self._failures) if self._failures else 0.0
         self._let_end(
@@ -183,8 +199,9 @@ class NvmlReader:
         self._let_end(child, text, min(_LONGEST_BACK_OFF_S, _ALL_LOST_RETRY_S * 2.0**self._failures))
         self._last_gpus = gpus
 
-    def _let_end(self, child: NvmlProcess, text: str, retry_s: float) -> None:
-        child.let_end()
+    def _let_end(self, child: NvmlProcess | None, text: str, retry_s: float) -> None:
+        if child:
+            child.let_end()
         self._child, self._ending = None, child
         self._start_at = self._clock() + retry_s
         self._failures += 1
@@ -216,7 +233,8 @@ class NvmlReader:
         self._logged = error
 
     def close(self) -> None:
-        """End the process, in half a second at most."""
+        """End the processes, each in half a second at most."""
+        self._probe.close()
         for child in (self._child, self._ending):
             if child:
                 child.close()

@@ -108,7 +108,7 @@ def write_host(folder: Path) -> None:
 def write_counters(folder: Path, turn: int) -> None:
     """What grows, as it is after so many rounds."""
     cores = [(60 * turn, 5 * turn, 30 * turn, 400 * turn, 5 * turn, 0, 0, 0) for _ in range(4)]
-    lines = [" ".join(map(str, ("cpu ", *(sum(column) for column in zip(*cores, strict=True)))))]
+    lines = [" ".join(map(str, ("cpu ", *(sum(column) for column in zip(*cores)))))]
     lines += [" ".join(map(str, (f"cpu{number}", *ticks))) for number, ticks in enumerate(cores)]
     proc = {
         "stat": "\n".join([*lines, "btime 1793513125", "procs_running 5", "procs_blocked 1\n"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import ssl
@@ -136,15 +137,38 @@ def test_what_the_server_says_is_logged_once_and_the_post_tried_again(
 def test_a_post_that_is_refused_for_good_is_not_repeated(
     peer: Peer, send_to: Sending, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
-    peer.answer = (status, b'{"success": false, "msg": "no hostname"}')
+    peer.answer = (status, b'{"success": false, "msg": "schema violation: cpu.x must be of type number"}')
     sender = send_to(peer.address)
-    sender.send(POST, 0)
-    wait_until(lambda: "no hostname" in caplog.text)
+    for number in range(3):
+        sender.send(POST, number)
+        wait_until(lambda count=number + 1: len(peer.posts) == count and not sender._busy)  # pyright: ignore
     time.sleep(0.2)
-    assert len(peer.posts) == 1
-    peer.answer = (200, b'{"success": true, "msg": "stored result"}')
+    assert len(peer.posts) == 3
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line == (
+        f"{peer.address}: answers {status}: schema violation: cpu.x must be of type number; "
+        "this post is dropped, the next one is tried (said once an hour; posts lost: 1)"
+    )
+    peer.answer = STORED
     sender.send(POST, 5)
-    wait_until(lambda: "posts lost: 1" in caplog.text)
+    wait_until(lambda: "works again after 3 failures; posts lost: 3" in caplog.text)
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_trouble_that_lasts_is_said_again_after_a_while(
+    peer: Peer, send_to: Sending, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "_SAY_AGAIN_AFTER_S", 0.3)
+    peer.answer = (400, b'{"success": false, "msg": "no"}')
+    sender = send_to(peer.address)
+    for number in range(10):
+        sender.send(POST, number)
+        wait_until(lambda count=number + 1: len(peer.posts) == count and not sender._busy)  # pyright: ignore
+        time.sleep(0.05)
+    lines = [record.getMessage() for record in caplog.records]
+    assert 2 <= len(lines) < 10, lines
+    assert lines[0].endswith("posts lost: 1)")
+    assert not lines[1].endswith("posts lost: 1)")
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -206,26 +230,31 @@ def test_a_proxy_of_the_settings_is_used(peer: Peer, send_to: Sending) -> None:
     assert peer.requests[0]["path"] == "http://dash.invalid/x"
 
 
-class Dripper:
-    """A server that sends one byte of its answer after the other, each soon enough for a timeout that starts anew."""
+class Raw:
+    """A server that sends these bytes as they are, with a pause before each part; then it ends the connection, or sends
+    `drip` for ever, each time soon enough for a timeout that starts anew. No bytes = it stays silent.
+    """
 
-    def __init__(self, head: bytes) -> None:
-        self.head = head
+    def __init__(self, *parts: bytes, pause_s: float = 0, drip: bytes | None = None) -> None:
+        self._parts, self._pause_s, self._drip = parts, pause_s, drip
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{self._listening.getsockname()[1]}/"
+        self.host = f"127.0.0.1:{self._listening.getsockname()[1]}"
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
     def _serve(self) -> None:
         connection, _ = self._listening.accept()
-        with connection:
-            connection.sendall(self.head)
+        with connection, contextlib.suppress(OSError):
+            for part in self._parts:
+                self._ended.wait(self._pause_s)
+                connection.sendall(part)
+            if self._drip is None:
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65536):
+                    pass
             while not self._ended.wait(0.05):
-                try:
-                    connection.sendall(b"x")
-                except OSError:
-                    return
+                connection.sendall(self._drip or b"")
 
     def close(self) -> None:
         self._ended.set()
@@ -233,18 +262,94 @@ class Dripper:
         self._listening.close()
 
 
-@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX-Long: ", b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n"])
+@pytest.fixture
+def start_raw() -> Iterator[Callable[..., Raw]]:
+    started: list[Raw] = []
+
+    def start(*parts: bytes, **how: Any) -> Raw:
+        started.append(Raw(*parts, **how))
+        return started[-1]
+
+    yield start
+    for raw in started:
+        raw.close()
+
+
+CRLF = b"\r\n"
+OK = b"HTTP/1.1 200 OK" + CRLF
+TLS_RECORD = b"\x16\x03\x03\x40\x00"  # 16 KiB of a handshake are to follow
+
+
+@pytest.mark.parametrize("head", [OK + b"X-Long: ", OK + b"Content-Length: 60000\r\n\r\n"])
 def test_the_timeout_holds_for_an_answer_as_a_whole_however_it_drips(
-    send_to: Sending, caplog: pytest.LogCaptureFixture, head: bytes
+    start_raw: Callable[..., Raw], send_to: Sending, caplog: pytest.LogCaptureFixture, head: bytes
 ) -> None:
-    dripper = Dripper(head)
-    try:
-        started = time.monotonic()
-        send_to(dripper.address, timeout_in_secs=0.4).send(POST, 0)
-        wait_until(lambda: "no answer within 0.4 s" in caplog.text)
-        assert time.monotonic() - started < 3
-    finally:
-        dripper.close()
+    address = f"http://{start_raw(head, drip=b'x').host}/"
+    started = time.monotonic()
+    send_to(address, timeout_in_secs=0.4).send(POST, 0)
+    wait_until(lambda: "no answer within 0.4 s" in caplog.text)
+    assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize(("parts", "drip"), [((), b""), ((TLS_RECORD,), b"x")])
+def test_the_timeout_holds_for_a_tls_handshake(
+    start_raw: Callable[..., Raw], send_to: Sending, caplog: pytest.LogCaptureFixture, parts: Any, drip: bytes
+) -> None:
+    address = f"https://{start_raw(*parts, drip=drip).host}/"
+    started = time.monotonic()
+    send_to(address, timeout_in_secs=0.4).send(POST, 0)
+    wait_until(lambda: "no answer within 0.4 s" in caplog.text)
+    assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize(("parts", "drip"), [((), b""), ((OK + b"X-Long: ",), b"x")])
+def test_the_timeout_holds_for_what_a_proxy_says_to_a_connect(
+    start_raw: Callable[..., Raw], send_to: Sending, caplog: pytest.LogCaptureFixture, parts: Any, drip: bytes
+) -> None:
+    proxy = f"http://{start_raw(*parts, drip=drip).host}/"
+    started = time.monotonic()
+    send_to("https://dash.invalid/", proxy=proxy, timeout_in_secs=0.4).send(POST, 0)
+    wait_until(lambda: "no answer within 0.4 s" in caplog.text)
+    assert time.monotonic() - started < 3
+
+
+def test_a_proxy_and_a_handshake_have_one_timeout_together(
+    start_raw: Callable[..., Raw], send_to: Sending, caplog: pytest.LogCaptureFixture
+) -> None:
+    proxy = f"http://{start_raw(OK + b'X: x' + 2 * CRLF, pause_s=1.5, drip=b'').host}/"
+    started = time.monotonic()
+    send_to("https://dash.invalid/", proxy=proxy, timeout_in_secs=2.0).send(POST, 0)
+    wait_until(lambda: "no answer within 2 s" in caplog.text)
+    assert time.monotonic() - started < 3
+
+
+def test_a_proxy_that_refuses_says_so(
+    start_raw: Callable[..., Raw], send_to: Sending, caplog: pytest.LogCaptureFixture
+) -> None:
+    proxy = f"http://{start_raw(b'HTTP/1.1 407 Proxy Authentication Required' + 2 * CRLF).host}/"
+    send_to("https://dash.invalid/", proxy=proxy).send(POST, 0)
+    wait_until(lambda: "no connection: Tunnel connection failed: 407 Proxy Authentication Required;" in caplog.text)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (OK + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello", "its compression is damaged"),
+        (OK + b'Content-Length: 500\r\n\r\n{"success": true', "it ends too early, or its chunks are wrong"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}", "it ends too early, or its chunks are wrong"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\nff\r\n{}", "it ends too early, or its chunks are wrong"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "it is no HTTP"),
+        (OK + b"X: x\r\n" * 200 + b"\r\n", "its headers are too many or too long"),
+        (OK + b"X: " + b"x" * 70_000 + b"\r\n\r\n", "its headers are too many or too long"),
+        (OK + (b"X: " + b"x" * 30_000 + b"\r\n") * 3 + b"\r\n", "its headers are too many or too long"),
+    ],
+)
+def test_an_answer_that_cannot_be_read_is_told_as_that(
+    start_raw: Callable[..., Raw], send_to: Sending, caplog: pytest.LogCaptureFixture, answer: bytes, words: str
+) -> None:
+    send_to(f"http://{start_raw(answer).host}/").send(POST, 0)
+    wait_until(lambda: f"its answer can't be read: {words};" in caplog.text)
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 LONG: dict[str, Any] = {**POST, "ballast": "x" * 2000}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import tomllib
+import importlib
+import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cluster_dash_mole.config import SECTIONS, Config, ConfigError, choose_config, load_config
 from mole.peers import MOLE_FOLDER, ROOT
+
+tomllib: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 SEED_FILE = """
 [Poll_Settings]
@@ -211,7 +215,7 @@ def test_the_file_of_all_settings_holds_each_with_its_default_below_a_line_that_
     held = [(section, name, value) for section, settings in content.items() for name, value in settings.items()]
     assert held == all_settings()
     lines = path.read_text().splitlines()
-    unexplained = [name for name, before in zip(lines[1:], lines, strict=False) if " = " in name and before[:2] != "# "]
+    unexplained = [name for name, before in zip(lines[1:], lines) if " = " in name and before[:2] != "# "]
     assert unexplained == []
 
 

@@ -11,15 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from nvml_standin import NvmlStandin, without_library
 
 from mole.contract_scenario import GOLDEN, Cluster, fix, post_of_8_gpus, post_of_a_host_without_driver
 from mole.peers import Peer
-
-ROOT = Path(__file__).parents[2]
-SCHEMA = json.loads((ROOT / "cluster-dash-server/cluster_dash_server/machine-post-schema.json").read_text())
 
 
 @pytest.fixture
@@ -49,7 +45,6 @@ def test_a_host_without_gpus_or_without_their_driver_gives_the_golden_post(
 ) -> None:
     monkeypatch.setenv("LD_LIBRARY_PATH", without_library(tmp_path)["LD_LIBRARY_PATH"])
     post = post_of_a_host_without_driver(start_cluster, gpus_on_pci)
-    jsonschema.validate(post, SCHEMA)
     assert fix(post) == golden(name)
 
 
@@ -57,13 +52,11 @@ def test_a_host_with_8_gpus_of_which_one_is_lost_gives_the_golden_post(
     standin: NvmlStandin, start_cluster: Callable[..., Cluster]
 ) -> None:
     post = post_of_8_gpus(start_cluster, standin)
-    jsonschema.validate(post, SCHEMA)
     assert fix(post) == golden("mole_gpus.json")
 
 
 @pytest.mark.parametrize("name", ["mole_no_gpu.json", "mole_no_driver.json", "mole_gpus.json"])
-def test_a_golden_post_fits_the_schema_and_holds_what_is_fixed(name: str) -> None:
-    jsonschema.validate(golden(name), SCHEMA)
+def test_a_golden_post_holds_what_is_fixed(name: str) -> None:
     assert fix(golden(name)) == golden(name)
 
 

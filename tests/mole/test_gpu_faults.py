@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -186,6 +188,24 @@ def test_a_killed_process_is_told_and_started_again(standin: NvmlStandin, host: 
     assert state == "error"
     assert "crashed (SIGKILL)" in error
     assert H100_0 in host.gpus()
+
+
+def test_a_process_that_cannot_be_started_is_told_and_tried_again(standin: NvmlStandin, host: Host) -> None:
+    standin.set(Gpu())
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+        told = [host.trouble() for _ in range(2)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert told[0][0] == "error"
+    assert told[0][1].startswith("the process that reads NVML can't be started: Too many open files (since 20")
+    assert told[1] == told[0]
+    host.clock.now += 5
+    assert H100_0 in host.gpus()
+    assert host.errors == {}
 
 
 def test_a_library_that_crashes_the_process_costs_the_gpus_only(standin: NvmlStandin, host: Host) -> None:

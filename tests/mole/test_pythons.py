@@ -1,4 +1,7 @@
-"""The mole under each CPython that it is meant for: installed from its locks, started, read, ended."""
+"""The mole and its tests under each CPython that it is meant for: installed from its locks, started, read, ended.
+
+What runs here must itself be code for the oldest of them, as the linter and the type checker hold it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,22 +20,31 @@ from nvml_standin import Gpu, NvmlStandin
 from mole.peers import MOLE_FOLDER, ROOT, MoleProcess, Peer, wait_until
 
 VERSIONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
+OTHERS = [version for version in VERSIONS if version != "{}.{}".format(*sys.version_info)]
 CACHE = ROOT / "tests" / ".cache" / "pythons"
-BUILT_WITH = (MOLE_FOLDER / "requirements.txt", MOLE_FOLDER / "pyproject.toml")
+LOCKS = (MOLE_FOLDER / "requirements.txt", ROOT / "tests" / "requirements-mole.txt")
+BUILT_WITH = (*LOCKS, MOLE_FOLDER / "pyproject.toml")
 
 
 def find_python(version: str) -> str | None:
-    """One of pyenv's, else one on the PATH that really is of that version: pyenv's shims are there for any."""
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
-    candidates = [str(path / "bin" / "python") for path in sorted(pyenv.glob(f"{version}.*"), reverse=True)]
-    for candidate in [*candidates, shutil.which(f"python{version}")]:
+    """One of pyenv's or uv's, else one on the PATH that really is of that version: pyenv's shims are there for any."""
+    home, environ = Path.home(), os.environ
+    pyenv = Path(environ.get("PYENV_ROOT") or home / ".pyenv", "versions")
+    uv = Path(environ.get("UV_PYTHON_INSTALL_DIR") or home / ".local/share/uv/python")
+    folders = [*sorted(pyenv.glob(f"{version}[.-]*"), reverse=True), *uv.glob(f"cpython-{version}.*")]
+    for candidate in [*(str(folder / "bin" / "python") for folder in folders), shutil.which(f"python{version}")]:
         if candidate and of_version(candidate) == version:
             return candidate
     return None
 
 
 def of_version(python: str) -> str:
-    script = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
+    """Empty for one without venv, and for what is no CPython as most hosts have it."""
+    script = (
+        "import sys, sysconfig, venv, ensurepip\n"
+        "if sys.implementation.name == 'cpython' and not sysconfig.get_config_var('Py_GIL_DISABLED'):\n"
+        "    print('%d.%d' % sys.version_info[:2])"
+    )
     try:
         done = subprocess.run([python, "-c", script], capture_output=True, text=True, timeout=30, check=False)
     except OSError:
@@ -40,19 +53,26 @@ def of_version(python: str) -> str:
 
 
 def venv_python(python: str, version: str) -> Path:
-    """Of an environment with what the mole needs, made once for each state of its lock."""
+    """Of an environment with the mole and what its tests need, made once for each state of the locks."""
     key = hashlib.sha256(b"".join(path.read_bytes() for path in BUILT_WITH) + python.encode()).hexdigest()[:12]
     folder = CACHE / f"{version}-{key}"
     if not (folder / "complete").is_file():
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([python, "-m", "venv", str(folder)], check=True, timeout=60)
-        install = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        subprocess.run([*install, "--require-hashes", "-r", str(BUILT_WITH[0])], check=True, timeout=240)
+        for old in CACHE.glob(f"{version}-*"):
+            shutil.rmtree(old)
+        run(python, "-m", "venv", str(folder))
+        install = (str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check")
+        run(*install, "--require-hashes", *(word for lock in LOCKS for word in ("-r", str(lock))))
+        run(*install, "--no-deps", "--no-build-isolation", "-e", str(MOLE_FOLDER))
         (folder / "complete").touch()
     return folder / "bin" / "python"
 
 
-@pytest.fixture(params=VERSIONS)
+def run(*words: str) -> None:
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240, check=False)
+    assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}"
+
+
+@pytest.fixture
 def python(request: pytest.FixtureRequest) -> str:
     version = str(request.param)
     found = find_python(version)
@@ -62,7 +82,23 @@ def python(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(700)
+@pytest.mark.parametrize("python", OTHERS, indirect=True)
+def test_the_moles_tests_pass_under_it(python: str) -> None:
+    """All but the slow ones. Under the Python of this run they are a part of it."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    words = [python, "-W", "error", "-m", "pytest", "tests/mole", "-m", "not slow", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*words, "--tb=short", "--color=no", "-q"],
+        cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        pytest.fail(f"{' '.join(words)}\n{done.stdout}", pytrace=False)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(700)
+@pytest.mark.parametrize("python", VERSIONS, indirect=True)
 def test_a_mole_starts_reads_posts_and_ends(
     python: str, peer: Peer, standin: NvmlStandin, start_mole: Callable[..., MoleProcess], tmp_path: Path
 ) -> None:
@@ -91,11 +127,12 @@ def test_a_mole_starts_reads_posts_and_ends(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(700)
+@pytest.mark.parametrize("python", VERSIONS, indirect=True)
 def test_check_says_that_all_is_well(python: str, peer: Peer, standin: NvmlStandin, tmp_path: Path) -> None:
     standin.set(Gpu())
     address = {"CLUSTER_DASH_MOLE_JSON_SENDER_LOGGER_ADDRESS_IN": peer.address}
-    environ = {**os.environ, **address, "XDG_STATE_HOME": str(tmp_path), "PYTHONPATH": str(MOLE_FOLDER)}
+    environ = {**os.environ, **address, "XDG_STATE_HOME": str(tmp_path)}
     words = [python, "-W", "error", "-m", "cluster_dash_mole", "check"]
     done = subprocess.run(words, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from mole.peers import ROOT
 
 UNITS = ROOT / "deploy" / "systemd"
