@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cluster_dash_mole.backend import Backend
     from cluster_dash_mole.config import Config
     from cluster_dash_mole.identity import Identity
+    from cluster_dash_mole.reading import Json
 
 log = logging.getLogger(__name__)
 
@@ -107,15 +108,17 @@ class MainRunner:
         samples: list[Sample] = []
         errors: dict[str, str] = {}
         events: list[dict[str, Any]] = []
+        columns: dict[str, Json] = {}
         for collector in self._collectors:
             reading = self._collect(collector)
             post.update(reading.sections)
             samples += reading.samples
             errors.update(reading.errors)
             events += reading.events
+            columns.update(reading.columns)
         if events:
             post["events"] = events
-        return {**post, "mole": self._describe_mole(errors), "metrics": assemble_metrics(samples)}
+        return {**post, "mole": self._describe_mole(errors), "metrics": {**assemble_metrics(samples), **columns}}
 
     def _collect(self, collector: Collector) -> Reading:
         """One collector's reading, its duration and outcome. A failure costs what this one would have read, no more."""

@@ -40,13 +40,14 @@ class Reading:
 
     `sections` are parts of the post by their key there, `errors` what could not be read, in words, by its source,
     `events` what happened since the last round: each is a dict with time, kind, text and, where it has them, device and
-    data.
+    data. `columns` are metrics as a post has them, from where there are too many for a Sample each.
     """
 
     sections: dict[str, Json] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
     events: list[dict[str, Json]] = field(default_factory=list)
+    columns: dict[str, Json] = field(default_factory=dict)
 
 
 def read_text(path: str) -> str:
