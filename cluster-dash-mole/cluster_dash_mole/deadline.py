@@ -27,6 +27,7 @@ class Deadline:
     def __init__(self) -> None:
         self.has_passed = False
         self._connection: socket.socket | None = None
+        self._owner: _Connection | None = None
 
     @contextlib.contextmanager
     def running(self, seconds: float) -> Generator[None]:
@@ -40,11 +41,17 @@ class Deadline:
         finally:
             timer.cancel()
 
-    def note(self, connection: socket.socket) -> None:
-        """From now on it is `connection` that gets cut."""
-        self._connection = connection
+    def note(self, connection: socket.socket, owner: _Connection) -> None:
+        """From now on it is `connection` that gets cut, and its owner that is hung up."""
+        self._connection, self._owner = connection, owner
         if self.has_passed:
             self._cut()
+
+    def hang_up(self) -> None:
+        """Close the newest connection, if there is one. Its owner can connect again."""
+        if self._owner is not None:
+            self._owner.close()
+        self._connection = self._owner = None
 
     def _cut(self) -> None:
         self.has_passed = True
@@ -55,16 +62,33 @@ class Deadline:
 
 
 class DeadlineAdapter(HTTPAdapter):
-    """requests' own way to a server, with each connection noted, and with one TLS context for all of them.
+    """requests' own way to one server, with each connection noted, and with one TLS context for all of them.
 
     requests itself loads the public certificates anew for each connection, which takes ten times as long as all the
-    rest of a post.
+    rest of a post, and looks for the way to the server at each request, which takes a quarter of that rest.
     """
 
     def __init__(self, deadline: Deadline, tls: ssl.SSLContext | None = None) -> None:
         self._deadline = deadline
         self._tls = tls
-        super().__init__()
+        self._pool: Any = None
+        super().__init__(pool_connections=1, pool_maxsize=1)
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Called for each request. All go to one address by one way, so it is found once."""
+        if self._pool is None:
+            base: Any = super()
+            self._pool = base.get_connection_with_tls_context(*args, **kwargs)
+        return self._pool
+
+    def hang_up(self) -> None:
+        """Close the connection; else the pool keeps its descriptor until the next request."""
+        self._deadline.hang_up()
+
+    def close(self) -> None:
+        """Let go of all."""
+        self._pool = None
+        super().close()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Called once, by the base class."""
@@ -104,10 +128,10 @@ class _Noting(_Connection):
 
     def _new_conn(self) -> socket.socket:
         connection = super()._new_conn()
-        self.deadline.note(connection)
+        self.deadline.note(connection, self)
         return connection
 
     def connect(self) -> None:
         super().connect()
         if self.sock is not None:
-            self.deadline.note(self.sock)
+            self.deadline.note(self.sock, self)
