@@ -152,12 +152,12 @@ def parse_process(memory: int | None, process: Process | None) -> dict[str, Json
     return {**entry, **{key: value for key, value in process.about._asdict().items() if value is not None}}
 
 
-def assemble_columns(gpus: list[dict[str, Any]]) -> dict[str, Json]:
+def assemble_columns(gpus: list[dict[str, Any]]) -> dict[str, dict[str, Json]]:
     """The numbers beyond the seed's fields as a post's metrics, with the GPU's index as device."""
     told = [gpu for gpu in gpus if "numbers" in gpu]
     devices = [gpu["index"] for gpu in told]
     by_place = list(zip(*(gpu["numbers"] for gpu in told)))
-    columns: dict[str, Json] = {}
+    columns: dict[str, dict[str, Json]] = {}
     for number in _METRICS if told else ():
         values = by_place[number.place]
         known = [(value, device) for value, device in zip(values, devices) if value is not None]

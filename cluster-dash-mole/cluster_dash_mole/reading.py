@@ -47,7 +47,7 @@ class Reading:
     samples: list[Sample] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
     events: list[dict[str, Json]] = field(default_factory=list)
-    columns: dict[str, Json] = field(default_factory=dict)
+    columns: dict[str, dict[str, Json]] = field(default_factory=dict)
 
 
 def read_text(path: str) -> str:
@@ -70,7 +70,7 @@ def read_optional(path: str) -> str:
         return ""
 
 
-def assemble_metrics(samples: Sequence[Sample]) -> dict[str, Json]:
+def assemble_metrics(samples: Sequence[Sample]) -> dict[str, dict[str, Json]]:
     """The post's `metrics`: by name unit, help and the columns value, device, tags; an empty column is absent."""
     by_name: dict[str, list[Sample]] = {}
     for sample in samples:
