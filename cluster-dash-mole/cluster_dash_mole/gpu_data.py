@@ -101,8 +101,9 @@ class GpuCollector:
         return users
 
     def close(self) -> None:
-        """End the NVML process."""
+        """End the NVML process, and let go of files."""
         self.reader.close()
+        self._processes.close()
 
 
 def gpu_id(gpu: dict[str, Any]) -> str:
