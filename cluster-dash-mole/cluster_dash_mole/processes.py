@@ -54,7 +54,7 @@ class _Known(NamedTuple):
 
 
 class ProcessTable:
-    """Processes by pid. A known one costs one small read of a file that is held open: opening takes longer than reading.
+    """Processes by pid. A known one costs one small read of a file that is held open: opening takes as long again.
 
     The pid with its start says that it is the same. A held file is of the one process that it was opened for, and can't
     be read any more when that has ended.

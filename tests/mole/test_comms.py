@@ -209,16 +209,19 @@ def test_a_proxy_of_the_settings_is_used(peer: Peer, send_to: Sending) -> None:
 class Dripper:
     """A server that sends one byte of its answer after the other, each soon enough for a timeout that starts anew."""
 
-    def __init__(self, head: bytes) -> None:
+    def __init__(self, head: bytes, tls: ssl.SSLContext | None = None) -> None:
         self.head = head
+        self._tls = tls
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{self._listening.getsockname()[1]}/"
+        self.address = f"http{'s' if tls else ''}://127.0.0.1:{self._listening.getsockname()[1]}/"
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 
     def _serve(self) -> None:
         connection, _ = self._listening.accept()
+        if self._tls:
+            connection = self._tls.wrap_socket(connection, server_side=True)
         with connection:
             connection.sendall(self.head)
             while not self._ended.wait(0.05):
@@ -233,14 +236,16 @@ class Dripper:
         self._listening.close()
 
 
+@pytest.mark.parametrize("is_tls", [False, True])
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX-Long: ", b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n"])
 def test_the_timeout_holds_for_an_answer_as_a_whole_however_it_drips(
-    send_to: Sending, caplog: pytest.LogCaptureFixture, head: bytes
+    send_to: Sending, caplog: pytest.LogCaptureFixture, tmp_path: Path, head: bytes, is_tls: bool
 ) -> None:
-    dripper = Dripper(head)
+    authority = Authority(tmp_path)
+    dripper = Dripper(head, authority.server_context("127.0.0.1") if is_tls else None)
     try:
         started = time.monotonic()
-        send_to(dripper.address, timeout_in_secs=0.4).send(POST, 0)
+        send_to(dripper.address, timeout_in_secs=0.4, ca_file=str(authority.file)).send(POST, 0)
         wait_until(lambda: "no answer within 0.4 s" in caplog.text)
         assert time.monotonic() - started < 3
     finally:
