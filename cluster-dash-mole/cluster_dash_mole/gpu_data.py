@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from cluster_dash_mole.xids import describe
 
 if TYPE_CHECKING:
     from cluster_dash_mole.nvml_process import NvmlReader, Report
-    from cluster_dash_mole.processes import Process
+    from cluster_dash_mole.processes import About, Process
     from cluster_dash_mole.reading import Json
 
 _METRICS = [number for number in NUMBERS if number.name.startswith("sys.")]
@@ -146,11 +147,14 @@ def parse_instance(instance: dict[str, Any]) -> dict[str, Json]:
 
 def parse_process(memory: int | None, process: Process | None) -> dict[str, Json]:
     """The seed's fields; then what /proc tells, where it does."""
-    entry: dict[str, Json] = {"mem": _mib(memory), "time": None, "name": None}
     if process is None:
-        return entry
-    entry = {**entry, "time": process.system_s, "name": process.name}
-    return {**entry, **{key: value for key, value in process.about._asdict().items() if value is not None}}
+        return {"mem": _mib(memory), "time": None, "name": None}
+    return {"mem": _mib(memory), "time": process.system_s, "name": process.name, **_parse_about(process.about)}
+
+
+@functools.lru_cache(maxsize=1024)
+def _parse_about(about: About) -> dict[str, Json]:
+    return {key: value for key, value in about._asdict().items() if value is not None}
 
 
 def assemble_columns(gpus: list[dict[str, Any]]) -> dict[str, dict[str, Json]]:
@@ -161,9 +165,11 @@ def assemble_columns(gpus: list[dict[str, Any]]) -> dict[str, dict[str, Json]]:
     columns: dict[str, dict[str, Json]] = {}
     for number in _METRICS if told else ():
         values = by_place[number.place]
-        known = [(value, device) for value, device in zip(values, devices) if value is not None]
-        if known:
-            values, of = zip(*known)
+        of = devices
+        if None in values:
+            of = [device for value, device in zip(values, devices) if value is not None]
+            values = [value for value in values if value is not None]
+        if values:
             columns[number.name] = {"unit": number.unit, "help": number.help, "value": values, "device": of}
     return columns
 
