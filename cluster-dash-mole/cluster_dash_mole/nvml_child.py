@@ -131,6 +131,13 @@ class Server:
         on_time = self._sample_at + self._sample_s
         self._sample_at = max(on_time if on_time > now else now + self._sample_s, now + _REST * (now - started))
 
+    def _note_sample(self) -> None:
+        """An answer has taken the sample itself. The next ones follow it, a little late: so that of those before the
+        next question the last doesn't come just before it, to no use but that this process wakes once more.
+        """
+        now = self._sampled_at = self._clock()
+        self._sample_at = max(self._sample_at, now + 1.05 * self._sample_s)
+
     def _answer(self, thorough: bool) -> bool:
         answer, is_good = self._read(thorough)
         line = memoryview(_ENCODE(answer).encode() + b"\n")
@@ -143,8 +150,11 @@ class Server:
             if self._reader is None:
                 self._reader = Reader()
                 self._sample_at = self._clock() + self._sample_s
-            has_fresh_sample = self._clock() - self._sampled_at < self._sample_s / 2
-            return self._reader.read(thorough, has_fresh_sample), True
+            has_fresh_sample = self._clock() - self._sampled_at < self._sample_s / 4
+            answer = self._reader.read(thorough, has_fresh_sample)
+            if not has_fresh_sample:
+                self._note_sample()
+            return answer, True
         except Exception as error:  # noqa: BLE001  whatever it is, the mole must hear of it
             code = getattr(error, "value", None)
             text = str(error) if code is not None else f"{type(error).__name__}: {error}"
