@@ -53,11 +53,11 @@ class Function:
 class ListFunction:
     """A function that fills a list."""
 
-    def __init__(self, pointer: Any, nvml: Any, name: str, structure: str) -> None:
+    def __init__(self, pointer: Any, name: str, structure: Any) -> None:
         self.name = name
         self._pointer = pointer
-        self._structure = getattr(nvml, structure)
-        self._room = self._structure * 8
+        self._structure = structure
+        self._room = structure * 8
 
     def ask(self, handle: Any) -> tuple[int, Any]:
         """NVML's number of the error, 0 = none, and the entries. A list without room is asked for once more."""
@@ -82,20 +82,19 @@ class Functions:
         self.rarely = [(self._find_call(call), call.numbers) for call in CALLS if call.rarely]
         self.sampled = [(self._find_call(call), pairs) for call, pairs in SAMPLED]
         self.process_lists = [self._find_lists(versions) for versions in _PROCESS_LISTS]
-        self.memory = self.often[0][0]
+        self.memory = next(versions for versions, numbers in self.often if numbers[0].name == "total")
 
     def _find_call(self, call: Call) -> list[Function]:
-        pointer = self.find(call.function[0])
         older = self._find_call(call.older) if call.older else []
-        return older if pointer is None else [Function(pointer, self.nvml, call), *older]
+        pointer = self.find(call.function[0])
+        try:
+            return older if pointer is None else [Function(pointer, self.nvml, call), *older]
+        except AttributeError:  # another binding, without that constant or structure
+            return older
 
     def _find_lists(self, versions: list[tuple[str, str]]) -> list[ListFunction]:
-        found = [(self.find(name), name, structure) for name, structure in versions]
-        return [
-            ListFunction(pointer, self.nvml, name, structure)
-            for pointer, name, structure in found
-            if pointer is not None
-        ]
+        found = [(self.find(name), name, getattr(self.nvml, structure, None)) for name, structure in versions]
+        return [ListFunction(pointer, name, entry) for pointer, name, entry in found if pointer and entry]
 
     def find(self, name: str) -> Any:
         """The library's function, None where it lacks it."""
