@@ -17,7 +17,6 @@ import sysconfig
 import tempfile
 import time
 from pathlib import Path
-from typing import Self
 
 import psutil
 
@@ -59,7 +58,7 @@ class SystemdHost:
         self._outer: subprocess.Popen[bytes] | None = None
         self._init = 0
 
-    def start(self) -> Self:
+    def start(self) -> CannotBoot:
         """Raises CannotBoot."""
         lacks = what_is_missing()
         if lacks:
@@ -123,7 +122,7 @@ class SystemdHost:
         self.folder.rmdir()
         self._log.unlink(missing_ok=True)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> CannotBoot:
         try:
             return self.start()
         except BaseException:

@@ -131,7 +131,7 @@ class JsonSenderLogger(Backend):
             raise DeliveryError(explain_request_error(error, timeout_s)) from error
         finally:
             if self._closes:
-                self._adapter.close()  # else the pool keeps the closed connection's descriptor until the next post
+                self._adapter.hang_up()
 
     def _prepare(self, body: bytes, headers: dict[str, str]) -> requests.PreparedRequest:
         """The same request each time, but for the body and its headers.

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cluster_dash_mole.reading import read_optional
+from cluster_dash_mole.reading import KeptFile, read_optional
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,11 +37,12 @@ class Cost:
     def __init__(self, read_pids: Callable[[], Iterable[int | None]], proc: Path = Path("/proc")) -> None:
         self._read_pids = read_pids
         self._proc = proc
+        self._own = KeptFile(proc / "self/stat")
 
     def read(self) -> dict[str, Any]:
         """`cpu_s` counts processes that have ended too, so it only grows, except for one that nobody waited for."""
         cpu_s, rss_bytes = sum(os.times()[:4]), 0
-        own = parse_use(read_optional(f"{self._proc}/self/stat"))
+        own = parse_use(self._own.read_optional())
         if own:
             rss_bytes = own.rss_bytes
         for pid in self._read_pids():

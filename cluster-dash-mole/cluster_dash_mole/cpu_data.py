@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from cluster_dash_mole.reading import Metric, Reading, Sample, read_optional, read_text
+from cluster_dash_mole.reading import KeptFile, Metric, Reading, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,8 +100,8 @@ class CpuCollector:
     name = "cpu"
 
     def __init__(self, proc: Path = Path("/proc")) -> None:
-        self._stat = str(proc / "stat")
-        self._loadavg = str(proc / "loadavg")
+        self._stat = KeptFile(proc / "stat")
+        self._loadavg = KeptFile(proc / "loadavg")
         self._before: Mapping[str, tuple[int, ...]] = {}
 
     def prime(self) -> None:
@@ -112,10 +112,10 @@ class CpuCollector:
         """`cpu`: percent, load averages over 1, 5 and 15 minutes, number of CPUs that are online."""
         reading = Reading()
         try:
-            stat = parse_stat(read_text(self._stat))
+            stat = parse_stat(self._stat.read_text())
         except OSError as error:
             stat = CpuStat({}, None, None)
-            reading.errors["cpu"] = f"{self._stat}: {error.strerror}"
+            reading.errors["cpu"] = f"{self._stat.path}: {error.strerror}"
         use = parse_cpu_use(self._before.get("cpu"), stat.times.get("cpu"))
         reading.samples = [
             Sample(IOWAIT, use.iowait_percent),
@@ -130,7 +130,7 @@ class CpuCollector:
         self._before = stat.times
         reading.sections["cpu"] = {
             "cpu_percent": use.busy_percent,
-            "load_avgs": parse_load_averages(read_optional(self._loadavg)),
+            "load_avgs": parse_load_averages(self._loadavg.read_optional()),
             "num_cpus": len(cores) or os.cpu_count(),
         }
         return reading

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster_dash_mole.rates import Rates
-from cluster_dash_mole.reading import Metric, Reading, Sample, read_optional
+from cluster_dash_mole.reading import KeptFile, Metric, Reading, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -53,7 +53,7 @@ class DiskIoCollector:
     name = "disk_io"
 
     def __init__(self, proc: Path = Path("/proc"), clock: Callable[[], float] = time.monotonic) -> None:
-        self._diskstats = str(proc / "diskstats")
+        self._diskstats = KeptFile(proc / "diskstats")
         self._rates = Rates(clock)
         self._known: set[str] = set()
         self._disks: list[str] = []
@@ -64,7 +64,7 @@ class DiskIoCollector:
 
     def collect(self) -> Reading:
         """Samples only."""
-        counters = parse_diskstats(read_optional(self._diskstats))
+        counters = parse_diskstats(self._diskstats.read_optional())
         if counters.keys() != self._known:
             self._known, self._disks = set(counters), select_disks(counters)
         rates = self._rates.update({name: counters[name] for name in self._disks})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,23 +10,21 @@ from typing import TYPE_CHECKING, Any
 from cluster_dash_mole.driver import DriverCheck
 from cluster_dash_mole.gpu_roster import GpuRoster, may_return
 from cluster_dash_mole.nvml_process import NO_LIBRARY
-from cluster_dash_mole.nvml_values import list_numbers
+from cluster_dash_mole.nvml_values import NUMBERS, PLACES
 from cluster_dash_mole.pci import PCI_DEVICES, count_nvidia_gpus, read_gpus_for_nvml
 from cluster_dash_mole.processes import ProcessTable
-from cluster_dash_mole.reading import Metric, Reading, Sample
+from cluster_dash_mole.reading import Reading
 from cluster_dash_mole.user_names import UserNames
 from cluster_dash_mole.xids import describe
 
 if TYPE_CHECKING:
     from cluster_dash_mole.nvml_process import NvmlReader, Report
-    from cluster_dash_mole.processes import Process
+    from cluster_dash_mole.processes import About, Process
     from cluster_dash_mole.reading import Json
 
-METRICS = {
-    number.name: Metric(number.name, number.unit, number.help)
-    for number in list_numbers()
-    if number.name.startswith("sys.")
-}
+_METRICS = [number for number in NUMBERS if number.name.startswith("sys.")]
+
+_NO_NUMBERS: list[Any] = [None] * len(NUMBERS)
 
 UNKNOWN_USER = "unknown"
 _MIB = 2**20
@@ -83,7 +82,7 @@ class GpuCollector:
         reading.events += self._roster.take_events()
         reading.sections["gpu"] = self._entries(gpus)
         if report.state == "ok":
-            reading.samples = [sample for gpu in gpus for sample in parse_samples(gpu)]
+            reading.columns = assemble_columns(gpus)
             self.reader.look_for_missing(any(may_return(gpu, on_pci) for gpu in gpus))
         return reading
 
@@ -105,8 +104,9 @@ class GpuCollector:
         return users
 
     def close(self) -> None:
-        """End the NVML process."""
+        """End the NVML process, and let go of files."""
         self.reader.close()
+        self._processes.close()
 
 
 def gpu_id(gpu: dict[str, Any]) -> str:
@@ -117,19 +117,19 @@ def gpu_id(gpu: dict[str, Any]) -> str:
 
 def parse_gpu(gpu: dict[str, Any]) -> dict[str, Json]:
     """The seed's fields, memory in MiB; what can't be read is None. What the seed didn't have is there if known."""
-    numbers = gpu.get("numbers", {})
+    numbers = gpu.get("numbers") or _NO_NUMBERS
     entry: dict[str, Json] = {
         "name": (gpu["name"] or "unknown")[:256],
         "uuid": gpu["uuid"],
         "index": gpu["index"],
-        "total_mem": _mib(numbers.get("total")),
-        "used_mem": _mib(numbers.get("used")),
-        "gpu_util": numbers.get("gpu_util"),
-        "memory_util": numbers.get("memory_util"),
+        "total_mem": _mib(numbers[PLACES["total"]]),
+        "used_mem": _mib(numbers[PLACES["used"]]),
+        "gpu_util": numbers[PLACES["gpu_util"]],
+        "memory_util": numbers[PLACES["memory_util"]],
         "state": gpu["state"],
     }
     more: dict[str, Json] = {text: gpu.get(text) for text in _TEXTS}
-    more["throttle_reasons"] = numbers.get("throttle_reasons")
+    more["throttle_reasons"] = numbers[PLACES["throttle_reasons"]]
     more["mig"] = [parse_instance(instance) for instance in gpu["mig"]] if gpu.get("mig") is not None else None
     more["since"] = gpu.get("since")
     more["error"] = gpu["error"][:1024] if gpu["error"] is not None else None
@@ -149,17 +149,31 @@ def parse_instance(instance: dict[str, Any]) -> dict[str, Json]:
 
 def parse_process(memory: int | None, process: Process | None) -> dict[str, Json]:
     """The seed's fields; then what /proc tells, where it does."""
-    entry: dict[str, Json] = {"mem": _mib(memory), "time": None, "name": None}
     if process is None:
-        return entry
-    entry = {**entry, "time": process.system_s, "name": process.name}
-    return {**entry, **{key: value for key, value in process.about._asdict().items() if value is not None}}
+        return {"mem": _mib(memory), "time": None, "name": None}
+    return {"mem": _mib(memory), "time": process.system_s, "name": process.name, **_parse_about(process.about)}
 
 
-def parse_samples(gpu: dict[str, Any]) -> list[Sample]:
-    """The numbers beyond the seed's fields, with the GPU's index as device."""
-    numbers = gpu.get("numbers", {})
-    return [Sample(METRICS[name], value, gpu["index"]) for name, value in numbers.items() if name in METRICS]
+@functools.lru_cache(maxsize=1024)
+def _parse_about(about: About) -> dict[str, Json]:
+    return {key: value for key, value in about._asdict().items() if value is not None}
+
+
+def assemble_columns(gpus: list[dict[str, Any]]) -> dict[str, dict[str, Json]]:
+    """The numbers beyond the seed's fields as a post's metrics, with the GPU's index as device."""
+    told = [gpu for gpu in gpus if "numbers" in gpu]
+    devices = [gpu["index"] for gpu in told]
+    by_place = list(zip(*(gpu["numbers"] for gpu in told)))
+    columns: dict[str, dict[str, Json]] = {}
+    for number in _METRICS if told else ():
+        values = by_place[number.place]
+        of = devices
+        if None in values:
+            of = [device for value, device in zip(values, devices) if value is not None]
+            values = [value for value in values if value is not None]
+        if values:
+            columns[number.name] = {"unit": number.unit, "help": number.help, "value": values, "device": of}
+    return columns
 
 
 def parse_event(event: dict[str, Any]) -> dict[str, Json]:

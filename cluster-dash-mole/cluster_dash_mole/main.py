@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cluster_dash_mole.backend import Backend
     from cluster_dash_mole.config import Config
     from cluster_dash_mole.identity import Identity
+    from cluster_dash_mole.reading import Json
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ COLLECT_DURATION = Metric("sys.collect.duration_s", "s", "how long the mole's co
 COLLECT_OK = Metric(
     "sys.collect.ok", "1", "1 = the mole's collector of this name worked, 0 = it failed and gave nothing"
 )
+_HELP_EVERY_S = 600.0  # it never changes and would be half of a post
 _FIRST_READING_S = 0.5  # after the first look at the counters: long enough for a percentage
 
 
@@ -78,6 +80,7 @@ class MainRunner:
         self._read_cost = read_cost or Cost(lambda: ()).read
         self._wall = wall
         self._next_at: float | None = None
+        self._help_at = -math.inf
         self._failed: dict[str, int] = {}
 
     def step(self) -> float:
@@ -107,15 +110,28 @@ class MainRunner:
         samples: list[Sample] = []
         errors: dict[str, str] = {}
         events: list[dict[str, Any]] = []
+        columns: dict[str, dict[str, Json]] = {}
         for collector in self._collectors:
             reading = self._collect(collector)
             post.update(reading.sections)
             samples += reading.samples
             errors.update(reading.errors)
             events += reading.events
+            columns.update(reading.columns)
         if events:
             post["events"] = events
-        return {**post, "mole": self._describe_mole(errors), "metrics": assemble_metrics(samples)}
+        metrics = self._limit_help({**assemble_metrics(samples), **columns})
+        return {**post, "mole": self._describe_mole(errors), "metrics": metrics}
+
+    def _limit_help(self, metrics: dict[str, dict[str, Json]]) -> dict[str, dict[str, Json]]:
+        """With help in the first post and every few minutes, without it in the others."""
+        now = self._clock()
+        if now >= self._help_at:
+            self._help_at = now + _HELP_EVERY_S
+            return metrics
+        for metric in metrics.values():
+            metric.pop("help", None)
+        return metrics
 
     def _collect(self, collector: Collector) -> Reading:
         """One collector's reading, its duration and outcome. A failure costs what this one would have read, no more."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster_dash_mole.rates import Rates
-from cluster_dash_mole.reading import Metric, Reading, Sample, read_optional, read_text
+from cluster_dash_mole.reading import KeptFile, Metric, Reading, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -77,8 +77,8 @@ class MemoryCollector:
     name = "memory"
 
     def __init__(self, proc: Path = Path("/proc"), clock: Callable[[], float] = time.monotonic) -> None:
-        self._meminfo = str(proc / "meminfo")
-        self._vmstat = str(proc / "vmstat")
+        self._meminfo = KeptFile(proc / "meminfo")
+        self._vmstat = KeptFile(proc / "vmstat")
         self._rates = Rates(clock)
 
     def prime(self) -> None:
@@ -89,10 +89,10 @@ class MemoryCollector:
         """`memory`, all of it None when the kernel doesn't tell."""
         reading = Reading()
         try:
-            sizes = parse_meminfo(read_text(self._meminfo))
+            sizes = parse_meminfo(self._meminfo.read_text())
         except OSError as error:
             sizes = {}
-            reading.errors["memory"] = f"{self._meminfo}: {error.strerror}"
+            reading.errors["memory"] = f"{self._meminfo.path}: {error.strerror}"
         reading.sections["memory"] = assemble_memory(sizes)
         reading.samples = assemble_samples(sizes)
         if sizes.get("SwapTotal"):
@@ -100,7 +100,7 @@ class MemoryCollector:
         return reading
 
     def _collect_swap_rates(self) -> list[Sample]:
-        pages = parse_vmstat(read_optional(self._vmstat))
+        pages = parse_vmstat(self._vmstat.read_optional())
         rates = self._rates.update({"swap": pages} if pages else {})
         return [
             Sample(metric, rate * _PAGE_BYTES)

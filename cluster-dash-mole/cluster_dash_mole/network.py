@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster_dash_mole.rates import Rates
-from cluster_dash_mole.reading import Metric, Reading, Sample, read_optional
+from cluster_dash_mole.reading import KeptFile, Metric, Reading, Sample, read_optional
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -72,7 +72,7 @@ class NetworkCollector:
     def __init__(
         self, proc: Path = Path("/proc"), sys: Path = Path("/sys"), clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._net_dev = str(proc / "net/dev")
+        self._net_dev = KeptFile(proc / "net/dev")
         self._sys = sys
         self._known: set[str] = set()
         self._interfaces: list[str] = []
@@ -85,7 +85,7 @@ class NetworkCollector:
 
     def collect(self) -> Reading:
         """Samples only."""
-        counters = parse_net_dev(read_optional(self._net_dev))
+        counters = parse_net_dev(self._net_dev.read_optional())
         if counters.keys() != self._known:
             self._known = set(counters)
             self._interfaces = select_interfaces(counters, self._sys / "class/net")

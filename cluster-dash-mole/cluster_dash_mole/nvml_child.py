@@ -21,6 +21,7 @@ import sys
 import time
 
 from cluster_dash_mole.nvml_events import Events
+from cluster_dash_mole.nvml_functions import Functions
 from cluster_dash_mole.nvml_gpu import Gpu
 
 TYPE_CHECKING = False  # `typing` itself would cost this process memory
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+_ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _REST = 9  # times what a sample took: sampling has at most a tenth of the time, however slow the driver
 
 
@@ -39,8 +41,9 @@ class Reader:
         if not hasattr(self._nvml, "_nvmlGetFunctionPointer"):
             raise ImportError("another package shadows the module pynvml: install nvidia-ml-py, remove pynvml")
         self._nvml.nvmlInit()
+        self._functions = Functions(self._nvml)
         self._gpus: dict[int, Gpu] = {}
-        self._events = Events(self._nvml)
+        self._events = Events(self._functions)
         self._texts = {"driver_version": self._read_driver_version(), "cuda_version": self._read_cuda_version()}
 
     def read(self, thorough: bool, has_fresh_sample: bool) -> dict[str, Any]:
@@ -55,11 +58,11 @@ class Reader:
     def _read_gpu(self, index: int, thorough: bool, has_fresh_sample: bool) -> dict[str, Any]:
         gpu = self._gpus.get(index)
         if gpu is None or gpu.is_lost or gpu.handle is None:
-            gpu = self._gpus[index] = Gpu(self._nvml, index)
+            gpu = self._gpus[index] = Gpu(self._functions, index)
         before = gpu.uuid
         found = gpu.find()
         if found and before not in (None, gpu.uuid):  # the indices have shifted
-            gpu = self._gpus[index] = Gpu(self._nvml, index)
+            gpu = self._gpus[index] = Gpu(self._functions, index)
             found = gpu.find()
         return {**gpu.read(thorough, has_fresh_sample), **self._texts} if found else gpu.describe()
 
@@ -128,9 +131,16 @@ class Server:
         on_time = self._sample_at + self._sample_s
         self._sample_at = max(on_time if on_time > now else now + self._sample_s, now + _REST * (now - started))
 
+    def _note_sample(self) -> None:
+        """An answer has taken the sample itself. The next ones follow it, a little late: so that of those before the
+        next question the last doesn't come just before it, to no use but that this process wakes once more.
+        """
+        now = self._sampled_at = self._clock()
+        self._sample_at = max(self._sample_at, now + 1.05 * self._sample_s)
+
     def _answer(self, thorough: bool) -> bool:
         answer, is_good = self._read(thorough)
-        line = memoryview(json.dumps(answer).encode() + b"\n")
+        line = memoryview(_ENCODE(answer).encode() + b"\n")
         while line:
             line = line[os.write(self._answers, line) :]
         return is_good
@@ -140,8 +150,11 @@ class Server:
             if self._reader is None:
                 self._reader = Reader()
                 self._sample_at = self._clock() + self._sample_s
-            has_fresh_sample = self._clock() - self._sampled_at < self._sample_s / 2
-            return self._reader.read(thorough, has_fresh_sample), True
+            has_fresh_sample = self._clock() - self._sampled_at < self._sample_s / 4
+            answer = self._reader.read(thorough, has_fresh_sample)
+            if not has_fresh_sample:
+                self._note_sample()
+            return answer, True
         except Exception as error:  # noqa: BLE001  whatever it is, the mole must hear of it
             code = getattr(error, "value", None)
             text = str(error) if code is not None else f"{type(error).__name__}: {error}"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
+    from cluster_dash_mole.nvml_functions import Functions
     from cluster_dash_mole.nvml_gpu import Gpu
 
 # NVML's bits of the events that tell of a fault or a new shape; clocks, power states and power sources are left out.
@@ -36,8 +37,9 @@ _MOST_KEPT = 200
 class Events:
     """The GPUs that tell events, and the events that were not given yet."""
 
-    def __init__(self, nvml: Any, clock: Callable[[], float] = time.time) -> None:
-        self._nvml = nvml
+    def __init__(self, functions: Functions, clock: Callable[[], float] = time.time) -> None:
+        self._nvml = functions.nvml
+        self._wait = functions.find("nvmlEventSetWait_v2")
         self._clock = clock
         self._set: Any = None
         self._index_of: dict[int | None, int] = {}
@@ -67,10 +69,9 @@ class Events:
 
     def look(self) -> None:
         """Fetch what has happened, without waiting."""
-        for _ in range(_MOST_A_LOOK if self._index_of else 0):
-            try:
-                event = self._nvml.nvmlEventSetWait_v2(self._set, 0)
-            except self._nvml.NVMLError:  # there is none, or it can't be told now
+        for _ in range(_MOST_A_LOOK if self._index_of and self._wait else 0):
+            event = self._nvml.c_nvmlEventData_t()
+            if self._wait(self._set, ctypes.byref(event), 0):  # there is none, or it can't be told now
                 return
             self._keep(event)
 

@@ -6,13 +6,15 @@ Runs within the process that holds NVML. Memory in bytes; what can't be read is 
 from __future__ import annotations
 
 from cluster_dash_mole.nvml_samples import Samples
-from cluster_dash_mole.nvml_values import BLANK, CALLS, NO_VALUE, NVLINK_ACTIVE, NVLINK_ERRORS
+from cluster_dash_mole.nvml_values import BLANK, NO_VALUE, NUMBERS, NVLINK_ACTIVE, NVLINK_ERRORS, PLACES
 
 TYPE_CHECKING = False  # `typing` itself would cost this process memory
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
-    from cluster_dash_mole.nvml_values import Call, Number
+    from cluster_dash_mole.nvml_functions import Function, Functions, ListFunction
+    from cluster_dash_mole.nvml_values import Number
 
 # The same numbers in every NVML. The first say "this GPU, library or user doesn't have that" for as long as NVML is
 # open (invalid argument, not supported, function not found, version, deprecated), the others for now (no permission,
@@ -22,43 +24,52 @@ _NOT_NOW = (4, 6, 21, 27)
 _FUNCTION_NOT_FOUND = 13
 _LOST = 15
 _NO_HANDLE_BUT_THERE = (4, 8, 11)  # no permission, no power cable, no interrupts; any other failure means a lost GPU
-_PROCESS_LISTS = [
-    [(f"nvmlDeviceGet{kind}RunningProcesses_v{version}",) for version in (3, 2)]
-    for kind in ("Compute", "Graphics", "MPSCompute")
-]
-_HANDLE = ("nvmlDeviceGetHandleByIndex",)
-_MIG_METRIC = "sys.gpu.mig_mode"
+_HANDLE = "nvmlDeviceGetHandleByIndex"
+_MIG_MODE = PLACES["sys.gpu.mig_mode"]
+_NOTHING: list[float | None] = [None] * len(NUMBERS)
 
 
 class Device:
     """A handle and what is known of it: which calls it doesn't support and which of them failed last."""
 
-    def __init__(self, nvml: Any, handle: Any = None) -> None:
-        self.nvml = nvml
+    def __init__(self, functions: Functions, handle: Any = None) -> None:
+        self.functions = functions
+        self.nvml = functions.nvml
         self.handle = handle
         self.is_lost = False
-        self.troubles: dict[tuple[Any, ...], str] = {}
-        self._absent: dict[tuple[Any, ...], int] = {}
+        self.troubles: dict[Any, str] = {}
+        self._absent: dict[Any, int] = {}
 
-    def call(self, *calls: tuple[Any, ...]) -> Any:
-        """The result of the first of these (function, *arguments) that the library has; None = there is none."""
-        for call in calls:
-            absent = self._absent.get(call) if self._absent else None
+    def ask(self, versions: Sequence[Function] | Sequence[ListFunction]) -> Any:
+        """The result of the first of these that the library has; None = there is none."""
+        for function in versions:
+            absent = self._absent.get(function) if self._absent else None
             if absent == _FUNCTION_NOT_FOUND:
                 continue
             if absent or self.is_lost:
                 return None
-            try:
-                result = getattr(self.nvml, call[0])(self.handle, *call[1:])
-            except self.nvml.NVMLError as error:
-                self.note(call, error)
-                if error.value != _FUNCTION_NOT_FOUND:
-                    return None
-            else:
+            error, result = function.ask(self.handle)
+            if not error:
                 if self.troubles:
-                    self.troubles.pop(call, None)
+                    self.troubles.pop(function, None)
                 return result
+            self.note(function, function.name, self.nvml.NVMLError(error))
+            if error != _FUNCTION_NOT_FOUND:
+                return None
         return None
+
+    def call(self, function: str, *arguments: Any) -> Any:
+        """The same by a function of the binding, for what has a form of its own."""
+        call = (function, *arguments)
+        if self.is_lost or call in self._absent:
+            return None
+        try:
+            result = getattr(self.nvml, function)(self.handle, *arguments)
+        except self.nvml.NVMLError as error:
+            self.note(call, function, error)
+            return None
+        self.troubles.pop(call, None)
+        return result
 
     def call_text(self, function: str) -> str | None:
         """The binding decodes strictly and fails on a damaged text, so its undecorated function is called."""
@@ -66,12 +77,12 @@ class Device:
         try:
             text = getattr(decorated, "__wrapped__", decorated)(self.handle)
         except self.nvml.NVMLError as error:
-            self.note((function,), error)
+            self.note(function, function, error)
             return None
-        self.troubles.pop((function,), None)
+        self.troubles.pop(function, None)
         return text.decode("utf-8", "backslashreplace")
 
-    def note(self, call: tuple[Any, ...], error: Any) -> None:
+    def note(self, call: Any, name: str, error: Any) -> None:
         """Remember what failed. "Lost" explains all else and ends the questions to this GPU for this round."""
         if error.value == _LOST:
             self.is_lost = True
@@ -79,7 +90,7 @@ class Device:
         elif error.value in _NEVER:
             self._absent[call] = error.value
         elif error.value not in _NOT_NOW:
-            self.troubles[call] = f"{call[0]}: {error}"
+            self.troubles[call] = f"{name}: {error}"
 
     def forget(self) -> None:
         """Ask again for what wasn't supported."""
@@ -89,16 +100,14 @@ class Device:
 class Gpu(Device):
     """The GPU at an index. Another GPU that moves there is another object."""
 
-    def __init__(self, nvml: Any, index: int) -> None:
-        super().__init__(nvml)
+    def __init__(self, functions: Functions, index: int) -> None:
+        super().__init__(functions)
         self.index = index
         self.uuid: str | None = None
         self.texts: dict[str, str | None] = {}
         self.samples = Samples(self)
-        self._rare: dict[str, float] = {}
+        self._rare = _NOTHING
         self._mig: dict[int, Device] = {}
-        self._often = [(resolve(nvml, call), call.numbers) for call in CALLS if not call.rarely]
-        self._rarely = [(resolve(nvml, call), call.numbers) for call in CALLS if call.rarely]
 
     def find(self) -> bool:
         """Get the handle anew; whether there is one. An old handle of a GPU that was reset may crash the library."""
@@ -107,7 +116,7 @@ class Gpu(Device):
         except self.nvml.NVMLError as error:
             self.handle, self.uuid = None, None
             self.is_lost = error.value not in _NO_HANDLE_BUT_THERE
-            self.troubles = {_HANDLE: str(error) if error.value == _LOST else f"{_HANDLE[0]}: {error}"}
+            self.troubles = {_HANDLE: str(error) if error.value == _LOST else f"{_HANDLE}: {error}"}
             return False
         self.uuid = self.call_text("nvmlDeviceGetUUID")
         return not self.is_lost
@@ -117,9 +126,11 @@ class Gpu(Device):
         if thorough or not self.texts:
             self.texts = read_texts(self)
             self._read_rarely()
-        numbers = {**self._rare, **self.samples.take(has_fresh_sample), **self._read_calls(self._often)}
+        numbers = self._rare.copy()
+        self.samples.take(has_fresh_sample, numbers)
+        self._read_calls(self.functions.often, numbers)
         processes = read_processes(self)
-        mig = self._read_mig(processes) if self._rare.get(_MIG_METRIC) else None
+        mig = self._read_mig(processes) if numbers[_MIG_MODE] else None
         entry = {**self.describe(), **self.texts}
         if self.is_lost:
             return entry
@@ -132,28 +143,27 @@ class Gpu(Device):
         error = next(iter(self.troubles.values()), None)
         return {"index": self.index, "uuid": self.uuid, "name": None, "state": state, "error": error}
 
-    def _read_calls(self, table: list[tuple[list[tuple[Any, ...]], tuple[Number, ...]]]) -> dict[str, float]:
-        values: dict[str, float] = {}
-        for calls, numbers in table:
-            result = self.call(*calls)
+    def _read_calls(self, table: list[tuple[list[Function], tuple[Number, ...]]], values: list[float | None]) -> None:
+        for versions, numbers in table:
+            result = self.ask(versions)
             if result is not None:
                 pick_numbers(result, numbers, values)
-        return values
 
     def _read_rarely(self) -> None:
-        before = self._rare.get(_MIG_METRIC)
-        self._rare = {**self._read_calls(self._rarely), **read_nvlink(self)}
-        if before not in (None, self._rare.get(_MIG_METRIC)):
+        before, self._rare = self._rare[_MIG_MODE], _NOTHING.copy()
+        self._read_calls(self.functions.rarely, self._rare)
+        read_nvlink(self, self._rare)
+        if before not in (None, self._rare[_MIG_MODE]):
             self.forget()  # a GPU with MIG supports other calls than one without
 
     def _read_mig(self, processes: dict[int, int | None] | None) -> list[dict[str, Any]]:
         """The MIG instances; their processes are added to the GPU's, whose own list may lack them or their memory."""
         instances: list[dict[str, Any]] = []
-        for place in range(self.call(("nvmlDeviceGetMaxMigDeviceCount",)) or 0):
-            handle = self.call(("nvmlDeviceGetMigDeviceHandleByIndex", place))
+        for place in range(self.call("nvmlDeviceGetMaxMigDeviceCount") or 0):
+            handle = self.call("nvmlDeviceGetMigDeviceHandleByIndex", place)
             if handle is None:
                 continue
-            device = self._mig.setdefault(place, Device(self.nvml))
+            device = self._mig.setdefault(place, Device(self.functions))
             device.handle = handle
             instance, own = read_instance(device)
             instances.append(instance)
@@ -165,27 +175,18 @@ class Gpu(Device):
         return instances
 
 
-def resolve(nvml: Any, call: Call) -> list[tuple[Any, ...]]:
-    """The functions of a call that this binding knows, with its constants in place of their names."""
-    known: list[tuple[Any, ...]] = []
-    for name, *arguments in call.functions:
-        if hasattr(nvml, str(name)):
-            known.append((name, *(getattr(nvml, word) if isinstance(word, str) else word for word in arguments)))
-    return known
-
-
-def pick_numbers(result: Any, numbers: tuple[Number, ...], values: dict[str, float]) -> None:
-    """Put the result's numbers into the values, in the units of the table; a blank is left out."""
+def pick_numbers(result: Any, numbers: tuple[Number, ...], values: list[float | None]) -> None:
+    """Put the result's numbers at their places, in the units of the table; a blank is left out."""
     for number in numbers:
         where = number.pick
-        value = result if where is None else result[where] if isinstance(where, int) else getattr(result, where, None)
+        value = result[where] if isinstance(where, int) else getattr(result, where, None)
         if value is not None and value <= number.most and value != NO_VALUE:
-            values[number.name] = value if number.scale == 1 else value * number.scale
+            values[number.place] = value if number.scale == 1 else value * number.scale
 
 
 def read_texts(device: Device) -> dict[str, str | None]:
     """What names the GPU beside its UUID."""
-    pci = device.call(("nvmlDeviceGetPciInfo_v3",))
+    pci = device.call("nvmlDeviceGetPciInfo_v3")
     return {
         "name": device.call_text("nvmlDeviceGetName"),
         "vbios_version": device.call_text("nvmlDeviceGetVbiosVersion"),
@@ -193,37 +194,36 @@ def read_texts(device: Device) -> dict[str, str | None]:
     }
 
 
-def read_nvlink(device: Device) -> dict[str, float]:
-    """How many links are up, and their errors; empty for a GPU without."""
+def read_nvlink(device: Device, values: list[float | None]) -> None:
+    """Put at their places how many links are up, and their errors; nothing for a GPU without."""
     states: list[int] = []
     for link in range(device.nvml.NVML_NVLINK_MAX_LINKS):
-        state = device.call(("nvmlDeviceGetNvLinkState", link))
+        state = device.call("nvmlDeviceGetNvLinkState", link)
         if state is None:
             break
         states.append(state)
     if not states:
-        return {}
-    values: dict[str, float] = {NVLINK_ACTIVE.name: sum(states)}
+        return
+    values[NVLINK_ACTIVE.place] = sum(states)
     fields = [(getattr(device.nvml, name), number) for name, number in NVLINK_ERRORS]
-    results = device.call(("nvmlDeviceGetFieldValues", tuple(field for field, _ in fields)))
+    results = device.call("nvmlDeviceGetFieldValues", tuple(field for field, _ in fields))
     for result, (_, number) in zip(results if results is not None else (), fields):
         if result.nvmlReturn == 0:
-            pick_numbers(result.value.ullVal, (number,), values)
-    return values
+            pick_numbers((result.value.ullVal,), (number,), values)
 
 
 def read_processes(device: Device) -> dict[int, int | None] | None:
     """Bytes or None by pid: a process can stand in two of NVML's lists. None = no list at all."""
     found: dict[int, int | None] = {}
     lists = 0
-    for calls in _PROCESS_LISTS:
-        processes = device.call(*calls)
+    for versions in device.functions.process_lists:
+        processes = device.ask(versions)
         if processes is None:
             continue
         lists += 1
         for process in processes:
             memory = process.usedGpuMemory
-            merge(found, process.pid, memory if memory is not None and memory < BLANK else None)
+            merge(found, process.pid, memory if memory < BLANK else None)
     return found if lists else None
 
 
@@ -235,7 +235,7 @@ def merge(found: dict[int, int | None], pid: int, memory: int | None) -> None:
 
 def read_instance(device: Device) -> tuple[dict[str, Any], dict[int, int | None]]:
     """A MIG instance and its processes."""
-    memory = device.call(("nvmlDeviceGetMemoryInfo", device.nvml.nvmlMemory_v2), ("nvmlDeviceGetMemoryInfo",))
+    memory = device.ask(device.functions.memory)
     processes = read_processes(device) or {}
     entry = {
         "uuid": device.call_text("nvmlDeviceGetUUID"),

@@ -14,15 +14,17 @@ class Number:
     """One number of a call's result.
 
     A `name` that starts with "sys." is a metric, another a field of the GPU's entry. `pick` is where the result has it:
-    an attribute, a place, or None = it is the result. What is more than `most` is no value.
+    a place, or a structure's field. What is more than `most` is no value. `place` is that in NUMBERS.
     """
+
+    __slots__ = ("help", "most", "name", "pick", "place", "scale", "unit")
 
     def __init__(
         self,
         name: str,
         unit: str,
         help_text: str,
-        pick: str | int | None = None,
+        pick: str | int = 0,
         scale: float = 1,
         most: int = BLANK - 1,
     ) -> None:
@@ -32,24 +34,34 @@ class Number:
         self.pick = pick
         self.scale = scale
         self.most = most
+        self.place = -1
 
 
 class Call:
     """A function of NVML with its arguments after the GPU, and the numbers in its result.
 
-    `older` is asked where the library lacks the function. An argument in words is the binding's constant of that name.
-    `rarely`: its numbers move in minutes at most, so they are read once a minute, and it may cost the driver more.
+    An argument is the binding's constant of that name. `result` is "uint", "ulonglong" or the binding's name of a
+    structure, which may need a `version`; of numbers the function fills `count`. `older` is asked where the library
+    lacks the function. `rarely`: its numbers move in minutes at most, so they are read once a minute, and it may cost
+    the driver more.
     """
 
     def __init__(
         self,
-        function: tuple[str | int, ...],
+        function: tuple[str, ...],
         *numbers: Number,
-        older: tuple[str | int, ...] | None = None,
+        result: str = "uint",
+        count: int = 1,
+        version: str | None = None,
+        older: Call | None = None,
         rarely: bool = False,
     ) -> None:
-        self.functions = (function, older) if older else (function,)
+        self.function = function
         self.numbers = numbers
+        self.result = result
+        self.count = count
+        self.version = version
+        self.older = older
         self.rarely = rarely
 
 
@@ -58,14 +70,16 @@ _CORRECTED, _UNCORRECTED = "NVML_MEMORY_ERROR_TYPE_CORRECTED", "NVML_MEMORY_ERRO
 
 CALLS = (
     Call(  # version 2 counts what the driver keeps for itself apart; the older call has it within `used`
-        ("nvmlDeviceGetMemoryInfo", "nvmlMemory_v2"),
+        ("nvmlDeviceGetMemoryInfo_v2",),
         Number("total", "B", "", "total"),
         Number("used", "B", "", "used"),
         Number("sys.gpu.mem_free_bytes", "B", "GPU memory that a program can still get", "free"),
         Number(
             "sys.gpu.mem_reserved_bytes", "B", "GPU memory that driver and firmware keep for themselves", "reserved"
         ),
-        older=("nvmlDeviceGetMemoryInfo",),
+        result="c_nvmlMemory_v2_t",
+        version="nvmlMemory_v2",
+        older=Call(("nvmlDeviceGetMemoryInfo",), result="c_nvmlMemory_t"),
     ),
     Call(
         ("nvmlDeviceGetTemperature", "NVML_TEMPERATURE_GPU"),
@@ -74,6 +88,7 @@ CALLS = (
     Call(
         ("nvmlDeviceGetTotalEnergyConsumption",),
         Number("sys.gpu.energy_j", "J", "energy used since the driver was loaded", scale=1e-3),
+        result="ulonglong",
     ),
     Call(
         ("nvmlDeviceGetClockInfo", "NVML_CLOCK_SM"),
@@ -86,15 +101,18 @@ CALLS = (
     Call(
         ("nvmlDeviceGetCurrentClocksEventReasons",),
         Number("throttle_reasons", "", ""),
-        older=("nvmlDeviceGetCurrentClocksThrottleReasons",),
+        result="ulonglong",
+        older=Call(("nvmlDeviceGetCurrentClocksThrottleReasons",), result="ulonglong"),
     ),
     Call(
         ("nvmlDeviceGetEncoderUtilization",),
-        Number("sys.gpu.encoder_percent", "%", "how busy the video encoder is", 0, most=100),
+        Number("sys.gpu.encoder_percent", "%", "how busy the video encoder is", most=100),
+        count=2,
     ),
     Call(
         ("nvmlDeviceGetDecoderUtilization",),
-        Number("sys.gpu.decoder_percent", "%", "how busy the video decoder is", 0, most=100),
+        Number("sys.gpu.decoder_percent", "%", "how busy the video decoder is", most=100),
+        count=2,
     ),
     Call(
         ("nvmlDeviceGetEnforcedPowerLimit",),
@@ -113,27 +131,32 @@ CALLS = (
     ),
     Call(
         ("nvmlDeviceGetMigMode",),
-        Number("sys.gpu.mig_mode", "", "1 = the GPU is split into MIG instances", 0),
+        Number("sys.gpu.mig_mode", "", "1 = the GPU is split into MIG instances"),
+        count=2,
         rarely=True,
     ),
     Call(
         (_ECC, _CORRECTED, "NVML_VOLATILE_ECC"),
         Number("sys.gpu.ecc_corrected", "errors", "corrected memory errors since the driver was loaded"),
+        result="ulonglong",
         rarely=True,
     ),
     Call(
         (_ECC, _UNCORRECTED, "NVML_VOLATILE_ECC"),
         Number("sys.gpu.ecc_uncorrected", "errors", "uncorrected memory errors since the driver was loaded"),
+        result="ulonglong",
         rarely=True,
     ),
     Call(
         (_ECC, _CORRECTED, "NVML_AGGREGATE_ECC"),
         Number("sys.gpu.ecc_corrected_lifetime", "errors", "corrected memory errors in the GPU's life"),
+        result="ulonglong",
         rarely=True,
     ),
     Call(
         (_ECC, _UNCORRECTED, "NVML_AGGREGATE_ECC"),
         Number("sys.gpu.ecc_uncorrected_lifetime", "errors", "uncorrected memory errors in the GPU's life"),
+        result="ulonglong",
         rarely=True,
     ),
     Call(
@@ -142,6 +165,7 @@ CALLS = (
         Number("sys.gpu.remapped_rows_uncorrectable", "rows", "memory rows replaced after uncorrected errors", 1),
         Number("sys.gpu.remapped_rows_pending", "", "1 = a row waits to be replaced: the GPU needs a reset", 2),
         Number("sys.gpu.remapped_rows_failed", "", "1 = a row could not be replaced: the GPU needs replacement", 3),
+        count=4,
         rarely=True,
     ),
     Call(
@@ -169,7 +193,7 @@ CALLS = (
 # Sampled every second: `mean` and `most` are over the samples since the answer before.
 SAMPLED = (
     (
-        ("nvmlDeviceGetUtilizationRates",),
+        Call(("nvmlDeviceGetUtilizationRates",), result="c_nvmlUtilization_t"),
         (
             (
                 Number("gpu_util", "%", "", "gpu", most=100),
@@ -182,7 +206,7 @@ SAMPLED = (
         ),
     ),
     (
-        ("nvmlDeviceGetPowerUsage",),
+        Call(("nvmlDeviceGetPowerUsage",)),
         (
             (
                 Number("sys.gpu.power_w", "W", "power of the board, mean of 1 s samples", scale=1e-3),
@@ -210,8 +234,15 @@ NVLINK_ERRORS = (  # by the binding's name of the field
 )
 
 
-def list_numbers() -> list[Number]:
-    """Every number that an answer can have."""
+def _list_numbers() -> list[Number]:
     pairs = [pair for _, pairs in SAMPLED for pair in pairs]
     numbers = [number for call in CALLS for number in call.numbers] + [number for pair in pairs for number in pair]
-    return [*numbers, NVLINK_ACTIVE, *(number for _, number in NVLINK_ERRORS)]
+    numbers += [NVLINK_ACTIVE, *(number for _, number in NVLINK_ERRORS)]
+    for place, number in enumerate(numbers):
+        number.place = place
+    return numbers
+
+
+# Every number that an answer can have; the answer has their values in this order, without the names.
+NUMBERS = _list_numbers()
+PLACES = {number.name: number.place for number in NUMBERS}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cluster_dash_mole.reading import Metric, Reading, Sample, read_optional
+from cluster_dash_mole.reading import KeptFile, Metric, Reading, Sample
 
 SOME = Metric("sys.pressure.some_percent", "%", "time in which some work waited for this resource, over 10 s")
 FULL = Metric("sys.pressure.full_percent", "%", "time in which all work waited for this resource, over 10 s")
@@ -31,7 +31,7 @@ class PressureCollector:
     name = "pressure"
 
     def __init__(self, proc: Path = Path("/proc")) -> None:
-        self._sources = [(resource, str(proc / "pressure" / resource), metrics) for resource, metrics in _TOLD]
+        self._sources = [(resource, KeptFile(proc / "pressure" / resource), metrics) for resource, metrics in _TOLD]
 
     def prime(self) -> None:
         """Nothing to prepare: the kernel keeps the averages."""
@@ -39,8 +39,8 @@ class PressureCollector:
     def collect(self) -> Reading:
         """Samples only."""
         reading = Reading()
-        for resource, path, metrics in self._sources:
-            averages = parse_pressure(read_optional(path))
+        for resource, file, metrics in self._sources:
+            averages = parse_pressure(file.read_optional())
             values = zip(metrics, (averages.get("some"), averages.get("full")))
             reading.samples += [Sample(metric, value, tags={"resource": resource}) for metric, value in values]
         return reading

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _LONGEST_READ = 16384  # a command line may be megabytes, of which the start is shown
 _KNOWN_FOR_S = 60.0
+_MOST_HELD = 256  # files held open; a process may have some hundreds
 
 
 class Stat(NamedTuple):
@@ -53,7 +54,11 @@ class _Known(NamedTuple):
 
 
 class ProcessTable:
-    """Processes by pid. A known one costs one small read: the pid with its start says that it is the same."""
+    """Processes by pid. A known one costs one small read of a file that is held open: opening takes as long again.
+
+    The pid with its start says that it is the same. A held file is of the one process that it was opened for, and can't
+    be read any more when that has ended.
+    """
 
     def __init__(
         self, proc: Path = Path("/proc"), commands: bool = True, clock: Callable[[], float] = time.monotonic
@@ -62,10 +67,11 @@ class ProcessTable:
         self._commands = commands
         self._clock = clock
         self._known: dict[int, _Known] = {}
+        self._held: dict[int, int] = {}
 
     def read(self, pid: int) -> Process | None:
         """None = it is gone, or hidden from us by hidepid or another pid namespace."""
-        text = read_start(f"{self._proc}/{pid}/stat")
+        text = self._read_stat(pid)
         stat = parse_stat(text) if text else None
         if stat is None:
             self._known.pop(pid, None)
@@ -79,6 +85,26 @@ class ProcessTable:
                 return None
             known = self._known[pid] = _Known(stat.start, stat.name, self._clock() + _KNOWN_FOR_S, about)
         return Process(stat.name, stat.system_s, known.about)
+
+    def _read_stat(self, pid: int) -> bytes | None:
+        held = self._held.get(pid)
+        if held is not None:
+            try:
+                return os.pread(held, _LONGEST_READ, 0)
+            except OSError:  # it has ended; the pid may be another's by now
+                os.close(self._held.pop(pid))
+        try:
+            held = os.open(f"{self._proc}/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        self._held[pid] = held
+        try:
+            return os.pread(held, _LONGEST_READ, 0)
+        except OSError:
+            return None
+        finally:
+            if len(self._held) > _MOST_HELD:
+                os.close(self._held.pop(pid))
 
     def _read_about(self, pid: int, stat: Stat, known: _Known | None) -> About | None:
         status = read_start(f"{self._proc}/{pid}/status")
@@ -105,6 +131,12 @@ class ProcessTable:
         kept = set(pids)
         for pid in [pid for pid in self._known if pid not in kept]:
             del self._known[pid]
+        for pid in [pid for pid in self._held if pid not in kept]:
+            os.close(self._held.pop(pid))
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self.forget_all_but(())
 
 
 def read_start(path: str) -> bytes | None:
@@ -124,7 +156,7 @@ def read_start(path: str) -> bytes | None:
 def parse_stat(text: bytes) -> Stat | None:
     """The name may hold blanks and brackets itself."""
     name, _, rest = text.partition(b"(")[2].rpartition(b") ")
-    fields = rest.split()
+    fields = rest.split(None, 20)
     if len(fields) < 13:
         return None
     start = int(fields[19]) if len(fields) > 19 else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from typing_extensions import TypeAlias
 
@@ -40,13 +41,14 @@ class Reading:
 
     `sections` are parts of the post by their key there, `errors` what could not be read, in words, by its source,
     `events` what happened since the last round: each is a dict with time, kind, text and, where it has them, device and
-    data.
+    data. `columns` are metrics as a post has them, from where there are too many for a Sample each.
     """
 
     sections: dict[str, Json] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
     events: list[dict[str, Json]] = field(default_factory=list)
+    columns: dict[str, dict[str, Json]] = field(default_factory=dict)
 
 
 def read_text(path: str) -> str:
@@ -69,7 +71,44 @@ def read_optional(path: str) -> str:
         return ""
 
 
-def assemble_metrics(samples: Sequence[Sample]) -> dict[str, Json]:
+class KeptFile:
+    """A file of /proc that is read each round. It stays open, as opening it takes as long as reading it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        self._descriptor: int | None = None
+
+    def read_text(self) -> str:
+        """The whole file as it is now; bytes that aren't UTF-8 become surrogates."""
+        if self._descriptor is None:
+            self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            content = part = os.pread(self._descriptor, _PART_BYTES, 0)
+            while part:
+                part = os.pread(self._descriptor, _PART_BYTES, len(content))
+                content += part
+        except OSError:
+            self._close()
+            raise
+        return content.decode("utf-8", "surrogateescape")
+
+    def read_optional(self) -> str:
+        """The whole file, "" where the kernel has none, or keeps it from us: that is no failure."""
+        try:
+            return self.read_text()
+        except OSError:
+            return ""
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        self._close()
+
+
+def assemble_metrics(samples: Sequence[Sample]) -> dict[str, dict[str, Json]]:
     """The post's `metrics`: by name unit, help and the columns value, device, tags; an empty column is absent."""
     by_name: dict[str, list[Sample]] = {}
     for sample in samples:

@@ -46,8 +46,9 @@ class Host:
         self.errors = reading.errors
         self.events += reading.events
         self.metrics = {}
-        for sample in reading.samples:
-            self.metrics.setdefault(sample.metric.name, []).append((sample.device, sample.value))
+        for name, metric in reading.columns.items():
+            columns: Any = metric
+            self.metrics[name] = list(zip(columns["device"], columns["value"], strict=True))
         return dict(reading.sections["gpu"])  # type: ignore[arg-type]
 
     def has_answer(self) -> bool:

@@ -235,8 +235,14 @@ class Raw:
     `drip` for ever, each time soon enough for a timeout that starts anew. No bytes = it stays silent.
     """
 
-    def __init__(self, *parts: bytes, pause_s: float = 0, drip: bytes | None = None) -> None:
-        self._parts, self._pause_s, self._drip = parts, pause_s, drip
+    def __init__(
+        self,
+        *parts: bytes,
+        pause_s: float = 0,
+        drip: bytes | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._parts, self._pause_s, self._drip, self._tls = parts, pause_s, drip, tls
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.host = f"127.0.0.1:{self._listening.getsockname()[1]}"
         self._ended = threading.Event()
@@ -245,6 +251,9 @@ class Raw:
 
     def _serve(self) -> None:
         connection, _ = self._listening.accept()
+        with contextlib.suppress(OSError):
+            if self._tls:
+                connection = self._tls.wrap_socket(connection, server_side=True)
         with connection, contextlib.suppress(OSError):
             for part in self._parts:
                 self._ended.wait(self._pause_s)
@@ -280,13 +289,21 @@ OK = b"HTTP/1.1 200 OK" + CRLF
 TLS_RECORD = b"\x16\x03\x03\x40\x00"  # 16 KiB of a handshake are to follow
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("head", [OK + b"X-Long: ", OK + b"Content-Length: 60000\r\n\r\n"])
 def test_the_timeout_holds_for_an_answer_as_a_whole_however_it_drips(
-    start_raw: Callable[..., Raw], send_to: Sending, caplog: pytest.LogCaptureFixture, head: bytes
+    start_raw: Callable[..., Raw],
+    send_to: Sending,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    head: bytes,
+    scheme: str,
 ) -> None:
-    address = f"http://{start_raw(head, drip=b'x').host}/"
+    authority = Authority(tmp_path)
+    tls = authority.server_context("127.0.0.1") if scheme == "https" else None
+    address = f"{scheme}://{start_raw(head, drip=b'x', tls=tls).host}/"
     started = time.monotonic()
-    send_to(address, timeout_in_secs=0.4).send(POST, 0)
+    send_to(address, timeout_in_secs=0.4, ca_file=str(authority.file)).send(POST, 0)
     wait_until(lambda: "no answer within 0.4 s" in caplog.text)
     assert time.monotonic() - started < 3
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from nvml_standin import GIB, MIB, Gpu, NvmlStandin
 
-from cluster_dash_mole.nvml_values import list_numbers
+from cluster_dash_mole.nvml_values import NUMBERS
 from mole.gpu_host import H100_0, Host
 from mole.peers import wait_until
 
@@ -75,10 +75,10 @@ def test_every_number_of_a_gpu_is_a_metric_in_its_unit(standin: NvmlStandin, hos
 
 
 def test_every_metric_says_what_it_is() -> None:
-    metrics = [number for number in list_numbers() if number.name.startswith("sys.")]
+    metrics = [number for number in NUMBERS if number.name.startswith("sys.")]
     assert {number.name for number in metrics} == {*H100, "sys.gpu.fan_percent"}
     assert all(number.help for number in metrics)
-    assert len({number.name for number in list_numbers()}) == len(list_numbers())
+    assert len({number.name for number in NUMBERS}) == len(NUMBERS)
 
 
 def test_what_a_gpu_does_not_support_is_absent_and_no_fault(standin: NvmlStandin, host: Host) -> None:

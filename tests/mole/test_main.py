@@ -162,3 +162,13 @@ def test_closing_closes_every_part(rig: Rig) -> None:
     rig.runner.close()
     assert rig.cpu.closed
     assert rig.gpu.closed
+
+
+def test_help_goes_with_the_first_post_and_every_ten_minutes() -> None:
+    clock = ManualClock()
+    runner = MainRunner(IDENTITY, 5, [Source("cpu", clock)], [], clock)
+    helps: list[bool] = []
+    for _ in range(3):
+        helps.append("help" in runner.collect()["metrics"]["sys.cpu"])
+        clock.now += 301
+    assert helps == [True, False, True]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import psutil
@@ -83,6 +84,29 @@ def test_a_known_process_is_read_by_its_stat_alone(proc: FakeProc) -> None:
     for name in ("status", "cmdline", "cgroup"):
         (proc.root / "77" / name).unlink()
     assert table.read(77) == first
+
+
+def test_a_process_that_has_ended_is_none_though_it_was_known() -> None:
+    table = ProcessTable()
+    with subprocess.Popen(["sleep", "60"]) as process:
+        assert table.read(process.pid)
+        process.kill()
+    assert table.read(process.pid) is None
+    table.close()
+
+
+def test_few_files_are_held_and_none_after_the_end(proc: FakeProc) -> None:
+    before = psutil.Process().num_fds()
+    table = ProcessTable(proc.root)
+    for pid in range(1000, 1400):
+        proc.set(pid)
+    for _ in range(2):
+        assert all(table.read(pid) for pid in range(1000, 1400))
+        assert psutil.Process().num_fds() - before <= 256
+    table.forget_all_but(range(1000, 1010))
+    assert psutil.Process().num_fds() - before == 10
+    table.close()
+    assert psutil.Process().num_fds() == before
 
 
 def test_a_pid_that_is_used_again_is_another_process(proc: FakeProc) -> None:
