@@ -58,7 +58,7 @@ class SystemdHost:
         self._outer: subprocess.Popen[bytes] | None = None
         self._init = 0
 
-    def start(self) -> CannotBoot:
+    def start(self) -> SystemdHost:
         """Raises CannotBoot."""
         lacks = what_is_missing()
         if lacks:
@@ -122,7 +122,7 @@ class SystemdHost:
         self.folder.rmdir()
         self._log.unlink(missing_ok=True)
 
-    def __enter__(self) -> CannotBoot:
+    def __enter__(self) -> SystemdHost:
         try:
             return self.start()
         except BaseException:

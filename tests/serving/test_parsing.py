@@ -120,8 +120,8 @@ def test_a_client_that_waits_for_100_continue_gets_it(serving: Server) -> None:
     with socket.create_connection(("127.0.0.1", serving.port), 5) as connection:
         connection.sendall((POST + "Content-Length: 2\r\nExpect: 100-continue\r\n\r\n").encode())
         assert connection.recv(1024).startswith(b"HTTP/1.1 100 Continue")
-        connection.sendall(b"{}")
-        assert connection.recv(1024).startswith(b"HTTP/1.1 401")
+        connection.sendall(b"[]")
+        assert connection.recv(1024).startswith(b"HTTP/1.1 400")
 
 
 def test_a_thousand_posts_over_one_connection(serving: Server) -> None:
