@@ -48,7 +48,7 @@ class Host:
         self.metrics = {}
         for name, metric in reading.columns.items():
             columns: Any = metric
-            self.metrics[name] = list(zip(columns["device"], columns["value"], strict=True))
+            self.metrics[name] = list(zip(columns["device"], columns["value"]))
         return dict(reading.sections["gpu"])  # type: ignore[arg-type]
 
     def has_answer(self) -> bool:
