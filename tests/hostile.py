@@ -380,9 +380,13 @@ def odd_bodies() -> Iterator[tuple[str, bytes]]:
         for path, value in odd:
             yield f"{name_of(path)} with {key!r}", json.dumps(changed(path, value)).encode()
     for path in NUMBERS:
-        for literal in ("5e-324", "0.0", "-0.0", "-0", "1e-300"):
-            is_tiny = "e" in literal
-            is_right = not any(part in WHOLE for part in path) if is_tiny else path[-1] != "interval_s"
+        for literal in ("5e-324", "1e-300", "0.0", "-0.0", "-0", "4.0", "1e1"):
+            is_tiny = "e-" in literal or literal.startswith("5e")
+            is_right = (
+                not any(part in WHOLE for part in path)
+                if is_tiny
+                else path[-1] != "interval_s" or literal in ("4.0", "1e1")
+            )
             if is_right:
                 yield f"{name_of(path)} = {literal}", with_literal(path, literal)
     for literal in (

@@ -16,7 +16,11 @@ IDLE = 0x1
 """Low clocks because there is nothing to do, which is no throttling."""
 
 
-def reasons_of(mask: int | None) -> list[str]:
-    """Empty where nothing throttles and where it isn't known; a bit without a name is given by its number."""
-    bits = (1 << place for place in range((mask or 0).bit_length()))
-    return [REASONS.get(bit, f"reason {bit:#x}") for bit in bits if (mask or 0) & bit and bit != IDLE]
+def reasons_of(mask: float | None) -> list[str]:
+    """Of a whole number, which JSON may write as 4.0; a bit without a name is given by its number.
+
+    Empty where nothing throttles and where it isn't known.
+    """
+    known = int(mask or 0)
+    bits = (1 << place for place in range(known.bit_length()))
+    return [REASONS.get(bit, f"reason {bit:#x}") for bit in bits if known & bit and bit != IDLE]

@@ -81,6 +81,14 @@ def test_what_is_wrong_with_the_form_of_a_post_is_told_in_its_place_too(client: 
     assert hosts_of(client) == ["d"]
 
 
+def test_a_key_that_stands_twice_is_told_in_its_place(client: FlaskClient) -> None:
+    text = json.dumps(batch_of(without_code("a"), without_code("b")))
+    text = text.replace('"hostname": "b"', '"hostname": "x", "hostname": "b"', 1)
+    results = send(client, text).json["results"]
+    assert results == [STORED, {"success": False, "msg": "hostname stands twice: a key may stand once in an object"}]
+    assert hosts_of(client) == ["a"]
+
+
 def test_strings_that_look_like_repeated_keys_are_no_fault(client: FlaskClient) -> None:
     each = [without_code(name, general={"x": f'":{name} :'}) for name in "ab"]
     assert send(client, batch_of(*each)).json["results"] == [STORED] * 2

@@ -70,6 +70,13 @@ def test_the_passcode_has_a_short_form_and_an_empty_one_is_not_set(tmp_path: Pat
         ("live = 5", {}, "[live] is no section"),
         ("[live]\nnope = 1", {}, "live.nope is no setting; [live] has: recent_minutes"),
         ("[live]\nmax_hosts = 0", {}, "live.max_hosts = 0: expected a whole number >= 1"),
+        ("[limits]\ngpus = 0", {}, "limits.gpus = 0: expected a whole number >= 1"),
+        ("[limits]\nbody_bytes = 1e6", {}, "limits.body_bytes = 1000000.0: expected a whole number"),
+        (
+            "",
+            {"CLUSTER_DASH_LIMITS_DEPTH": "1000"},
+            "CLUSTER_DASH_LIMITS_DEPTH = '1000': expected a whole number <= 200",
+        ),
         ('[live]\nmax_hosts = "5"', {}, "live.max_hosts = '5': expected a whole number"),
         ("[live]\nheadline_hours = nan", {}, "live.headline_hours = nan"),
         ("", {"CLUSTER_DASH_LIVE_MAX_HOSTS": "many"}, "CLUSTER_DASH_LIVE_MAX_HOSTS = 'many': expected a whole number"),
