@@ -47,23 +47,37 @@ def show(what: str, us: float, note: str = "") -> None:
 
 
 def bench_receive() -> None:
-    post = posts.host_post()
+    real = json.loads((posts.ROOT / "tests" / "contract" / "mole_gpus.json").read_text("utf-8"))
+    for name, post in (
+        ("A short post", posts.host_post()),
+        ("A post in full use", posts.full_post()),
+        ("A mole's", real),
+    ):
+        bench_post(name, post)
+    bare = Flask("bare")
+    bare.add_url_rule("/", view_func=lambda: "", methods=["POST"])
+    client = bare.test_client()
+    print()
+    show("a bare Flask route through its test client", cpu_us(lambda: client.post("/", data=b"{}"), 200))
+
+
+def bench_post(name: str, post: dict[str, Any]) -> None:
     body = json.dumps(post).encode()
     hosts = Hosts(Live())
     points = points_of_post(post)
     referee = jsonschema.Draft202012Validator(SCHEMA)
-    app = create_app(Config(), start=False)
-    bare = Flask("bare")
-    bare.add_url_rule("/", view_func=lambda: "", methods=["POST"])
-    print(f"\nA post of 8 GPUs, {len(body)} bytes, {len(points)} points")
+    client = create_app(Config(), start=False).test_client()
+    send = {"data": body, "content_type": "application/json"}
+    print(f"\n{name} of 8 GPUs, {len(body)} bytes, {len(points.row)} series")
     show("decode", cpu_us(lambda: orjson.loads(body), 2000))
     show("schema, compiled", cpu_us(lambda: check_post(post), 2000))
-    show("schema, jsonschema", cpu_us(lambda: list(referee.iter_errors(post)), 20))  # pyright: ignore
+    show("schema, jsonschema", cpu_us(lambda: list(referee.iter_errors(post)), 10))  # pyright: ignore
     show("points", cpu_us(lambda: points_of_post(post), 500))
     show("record in memory", cpu_us(lambda: hosts.record(post, points, time.time()), 500))
-    for name, each in (("POST / through Flask's test client", app), ("a bare Flask route, likewise", bare)):
-        client = each.test_client()
-        show(name, cpu_us(lambda c=client: c.post("/", data=body, content_type="application/json"), 200))
+    show(
+        "POST / through Flask's test client",
+        cpu_us(lambda: client.post("/", **send), 200),
+    )
 
 
 def filled(hosts: int, rounds: int) -> Flask:

@@ -132,7 +132,6 @@ class Hosts:
         if len(self._hosts) >= self._settings.max_hosts:
             raise HostsFull(f"this server keeps {self._settings.max_hosts} hosts ([live] max_hosts) and has as many")
         history = RecentHistory(self._settings.recent_minutes * 60, self._settings.headline_hours * 3600)
-        history.share = self._budget.share
         return self._hosts.setdefault(name, Host(name, latest, history, deque(maxlen=MAX_EVENTS)))
 
     def __len__(self) -> int:

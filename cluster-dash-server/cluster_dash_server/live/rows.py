@@ -80,7 +80,7 @@ class Rows:
         fits = block is not None and block.layout is layout and len(block.time) < self._block_rows
         if block is None or not fits:
             block = self._start_block(layout)
-        block.values.extend(values)  # before its time: readers count the rows by their times
+        block.values.extend(values)
         block.time.append(time)
         self.rows += 1
         self.bytes += 8 + 4 * len(values)
