@@ -36,7 +36,7 @@ def body_of(number: int, real: bool) -> bytes:
     post: dict[str, Any] = posts.full_post(f"gpu{number:05}", users=users)
     if real:
         post |= {"gpu": {}} | json.loads((posts.ROOT / "tests/contract/mole_gpus.json").read_text())
-        post["hostname"] = f"gpu{number:05}"
+        post |= {"hostname": f"gpu{number:05}", "events": []}
         post["metrics"]["sys.of_this_host"] = {"value": [1.0], "tags": [{"host": str(number)}]}
     del post["auth_code"]
     return orjson.dumps(post)

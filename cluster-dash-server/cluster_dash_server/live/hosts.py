@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from ..config import Live
 from ..gpus import Gpu, gpu_error_of, gpus_of
 from ..points import Points
 from .budget import Budget
+from .events import Events, compact
 from .history import RecentHistory
 from .rows import SeriesColumns, columns
 
@@ -22,7 +22,6 @@ OFFLINE_AFTER_S = 600
 STALE_AFTER_S = 15
 STALE_AFTER_INTERVALS = 3
 SKEW_SHOWN_FROM_S = 5
-MAX_EVENTS = 200
 DEFAULT_INTERVAL_S = 300
 """A post without the `mole` section doesn't tell its interval; the original mole's default."""
 LONGEST_INTERVAL_S = 86_400.0
@@ -76,14 +75,13 @@ class Host:
     name: str
     latest: Latest
     history: RecentHistory
-    events: deque[dict[str, Any]]
-    """The newest MAX_EVENTS that its posts told, in the order of their coming."""
+    events: Events
 
 
 def _latest(post: dict[str, Any], received_at: float, mono_s: float, before: Latest | None) -> Latest:
     interval = post.get("mole", {}).get("interval_s")
     return Latest(
-        orjson.dumps(post),
+        compact(post),
         float(post["timestamp"]),
         None if interval is None else min(float(interval), LONGEST_INTERVAL_S),
         received_at,
@@ -132,7 +130,7 @@ class Hosts:
         if len(self._hosts) >= self._settings.max_hosts:
             raise HostsFull(f"this server keeps {self._settings.max_hosts} hosts ([live] max_hosts) and has as many")
         history = RecentHistory(self._settings.recent_minutes * 60, self._settings.headline_hours * 3600)
-        return self._hosts.setdefault(name, Host(name, latest, history, deque(maxlen=MAX_EVENTS)))
+        return self._hosts.setdefault(name, Host(name, latest, history, Events()))
 
     def __len__(self) -> int:
         return len(self._hosts)
@@ -152,7 +150,7 @@ class Hosts:
     def events(self, host: Host) -> list[dict[str, Any]]:
         """The newest first."""
         with self._lock:
-            return sorted(host.events, key=lambda event: -event["time"])
+            return host.events.newest_first()
 
     def series(self, host: Host, *metrics: str) -> list[SeriesColumns]:
         """Every series of these metrics in the last minutes, by metric, device, tags; rows belong together."""
