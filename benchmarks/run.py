@@ -50,21 +50,29 @@ def show(what: str, us: float, note: str = "") -> None:
     print(f"{what:<58} {us:>12,.0f} µs  {note}")
 
 
-def post_of_24_processes() -> posts.Post:
-    """A post of 8 GPUs, 3 processes on each."""
-    process = {"mem": 1024.0, "time": 12.5, "name": "python", "uid": 1000, "command": "python train.py --config a.toml"}
-    users = {user: {"4711": process} for user in posts.USERS[:3]}
-    gpus = [posts.gpu(index, users=users) for index in range(8)]
-    return posts.host_post(seq=0, gpu={f"{gpu['index']}_NVIDIA-A100-80GB_{gpu['uuid'][4:10]}": gpu for gpu in gpus})
-
-
 def admit(claim: Claim, post: posts.Post) -> None:
     arrival = arrival_of(post, SOMEBODY, 0)
     claim.take(arrival, *claim.admit(arrival, 0, 15))
 
 
 def bench_receive() -> None:
-    post, limits = post_of_24_processes(), Limits()
+    real = json.loads((posts.ROOT / "tests" / "contract" / "mole_gpus.json").read_text("utf-8"))
+    for name, post in (
+        ("A short post", posts.host_post()),
+        ("A post in full use", posts.full_post()),
+        ("A mole's", real),
+    ):
+        bench_post(name, post)
+    bare = Flask("bare")
+    bare.add_url_rule("/", view_func=lambda: "", methods=["POST"])
+    client = bare.test_client()
+    print()
+    show("a bare Flask route through its test client", cpu_us(lambda: client.post("/", data=b"{}"), 200))
+
+
+def bench_post(name: str, post: posts.Post) -> None:
+    post = {**post, "auth_code": posts.PASSCODE, "mole": {**post["mole"], "seq": 0}}
+    limits = Limits()
     body = json.dumps(post, separators=(",", ":")).encode()
     packed = gzip.compress(body, 6)
     schema, hosts = Schema(limits), Hosts(Live())
@@ -79,27 +87,23 @@ def bench_receive() -> None:
 
     points = points_of_post(post)
     referee = jsonschema.Draft202012Validator(SCHEMA)
-    app = create_app(Config(), start=False)
-    bare = Flask("bare")
-    bare.add_url_rule("/", view_func=lambda: "", methods=["POST"])
-    print(f"\nA post of 8 GPUs and 24 processes, {len(body)} bytes, {len(points)} points")
+    client = create_app(Config(), start=False).test_client()
+    print(f"\n{name} of 8 GPUs, {len(body)} bytes, {len(points.row)} series")
     show("unpack, where it is packed", cpu_us(lambda: Gzip(packed).unpack(limits.body_bytes), 2000))
     show("decode", cpu_us(lambda: parse("the post", body), 2000))
     show("depth, values and repeated keys", cpu_us(lambda: check_post_form(post, body, limits), 2000))
     show("schema, compiled", cpu_us(lambda: schema.check(post), 2000))
-    show("schema, jsonschema", cpu_us(lambda: list(referee.iter_errors(post)), 20))  # pyright: ignore
+    show("schema, jsonschema", cpu_us(lambda: list(referee.iter_errors(post)), 10))  # pyright: ignore
     show("points", cpu_us(lambda: points_of_post(post), 500))
     claim = Claim(arrival_of(post, SOMEBODY, 0))
     show("whose it is, and whether it was here", cpu_us(lambda: admit(claim, next_post()), 2000))
     show("record in memory, both included", cpu_us(lambda: hosts.record(next_post(), points, time.time()), 500))
-    for name, each in (("POST / through Flask's test client", app), ("a bare Flask route, likewise", bare)):
-        client = each.test_client()
-        show(name, cpu_us(lambda c=client: c.post("/", data=next_body(), content_type="application/json"), 200))
-    batch = gzip.compress(
-        json.dumps({"auth_code": posts.PASSCODE, "posts": [next_post() for _ in range(100)]}).encode(), 6
-    )
-    headers, client = {"Content-Type": "application/json", "Content-Encoding": "gzip"}, app.test_client()
-    show("POST /batch of 100, packed", cpu_us(lambda: client.post("/batch", data=batch, headers=headers), 2))
+    send = {"content_type": "application/json"}
+    show("POST / through Flask's test client", cpu_us(lambda: client.post("/", data=next_body(), **send), 200))
+    batch = json.dumps({"auth_code": posts.PASSCODE, "posts": [next_post() for _ in range(100)]}).encode()
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    sent = gzip.compress(batch, 6)
+    show("POST /batch of 100, packed", cpu_us(lambda: client.post("/batch", data=sent, headers=headers), 2))
 
 
 def filled(hosts: int, rounds: int) -> Flask:

@@ -104,3 +104,37 @@ def host_post(hostname: str = "gpu01", gpus: int = 8, seq: int | None = None, **
         },
     }
     return copy.deepcopy(post | sections)
+
+
+def full_post(hostname: str = "gpu01", gpus: int = 8, mounts: int = 6, users: tuple[str, ...] = USERS) -> Post:
+    """About what a GPU host in full use sends: three processes on each GPU, several disks; 5.5 kB with 8 GPUs."""
+    entries = {
+        f"{index}_NVIDIA-A100-80GB_{index:06}": gpu(index, util=90, used_mib=61440, users=_processes(index, users))
+        for index in range(gpus)
+    }
+    disk = {
+        f"/mnt/{hostname}-{number}" if number else "/": {
+            "mount_point": f"/mnt/{hostname}-{number}" if number else "/",
+            "device": f"/dev/nvme{number}n1",
+            "total_gb": 7000.5,
+            "used_gb": 3100.25 + number,
+            "percent_used": 44.3,
+        }
+        for number in range(mounts)
+    }
+    of_gpus = {"temperature_c": ("°C", 61.0), "power_w": ("W", 412.5), "sm_clock_mhz": ("MHz", 1980.0)}
+    metrics: Post = {
+        f"sys.gpu.{name}": {"unit": unit, "device": list(range(gpus)), "value": [value] * gpus}
+        for name, (unit, value) in of_gpus.items()
+    }
+    resources: list[Post] = [{"resource": name} for name in ("cpu", "memory", "io")]
+    metrics["sys.pressure.some_percent"] = {"unit": "%", "tags": resources, "value": [1.5, 0.0, 4.25]}
+    return host_post(hostname, disk=disk, gpu=entries, metrics=metrics)
+
+
+def _processes(index: int, users: tuple[str, ...]) -> Post:
+    """Of the GPU: two of one user, one of the next."""
+    pids = [str(40000 + 10 * index + number) for number in range(3)]
+    process = {"mem": 20480.0, "time": 12345.6, "name": "python", "uid": 1000, "command": "python train.py"}
+    first, second = users[index % len(users)], users[(index + 1) % len(users)]
+    return {first: {pids[0]: process, pids[1]: process}, second: {pids[2]: process}}

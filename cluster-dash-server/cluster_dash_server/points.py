@@ -178,7 +178,11 @@ MAX_SHARED_KEYS = 20_000
 
 def _layout(columns: list[Column]) -> Layout:
     shape = orjson.dumps([(metric, unit, len(values), device, tags) for metric, unit, values, device, tags in columns])
-    return _layouts.get(shape) or _layouts.setdefault(shape, _new_layout(columns))
+    known = _layouts.get(shape)
+    if known is None:
+        key = memoryview(shape).tobytes()  # what orjson returns holds up to twice its length in memory
+        known = _layouts.setdefault(key, _new_layout(columns))
+    return known
 
 
 def _new_layout(columns: list[Column]) -> Layout:

@@ -64,7 +64,7 @@ def test_where_memory_is_short_the_history_is_shorter_for_all_alike_and_fits() -
     spans = [fleet.span_s(name) for name in hosts]
     assert max(spans) - min(spans) <= 16 * 5
     assert fleet.hosts.kept().share * 900 == pytest.approx(sum(spans) / len(spans), abs=100)
-    assert 200 < min(spans) < 500
+    assert 100 < min(spans) < 500
 
 
 def test_the_history_grows_again_when_hosts_have_gone() -> None:
@@ -88,8 +88,8 @@ def test_a_host_that_sends_much_more_is_cut_before_the_others() -> None:
     assert fleet.hosts.kept(greedy).share < 0.5
 
 
-def test_however_little_memory_there_is_the_newest_values_are_kept() -> None:
+def test_with_hosts_beyond_all_memory_each_keeps_a_few_rows() -> None:
     fleet = Fleet(memory_mib=1)
-    fleet.run(300, {f"gpu{number}": 1500 for number in range(200)})
-    assert fleet.span_s("gpu0") >= 0
-    assert fleet.bytes < 20 * MIB
+    fleet.run(300, {f"gpu{number}": 300 for number in range(200)})
+    assert fleet.span_s("gpu0") >= 5
+    assert fleet.bytes <= 2 * MIB

@@ -66,6 +66,13 @@ def test_a_mole_that_posts_seldom_is_not_offline_between_two_posts() -> None:
     assert host.latest.status(hosts.age_s(host.latest)) == "offline"
 
 
+def test_an_interval_beyond_a_day_is_taken_as_a_day() -> None:
+    clock = Clock()
+    hosts, host = recorded(clock, mole={"interval_s": 1e15})
+    clock.now_s += 3 * 86_400 + 1
+    assert host.latest.status(hosts.age_s(host.latest)) == "offline"
+
+
 def test_the_gpus_of_a_driver_that_hangs_are_still_known_and_tell_nothing() -> None:
     hosts, host = recorded(Clock(), gpu={"0_X": posts.gpu(0, util=50), "1_X": posts.gpu(1)})
     for _ in range(2):

@@ -38,12 +38,13 @@ def test_every_column_has_a_row_for_each_point() -> None:
 def test_posts_that_report_alike_share_a_layout_and_others_do_not() -> None:
     first = points_of_post(posts.host_post("a", cpu={"cpu_percent": 5}))
     assert points_of_post(posts.host_post("b", cpu={"cpu_percent": None})).layout is first.layout
+    metrics = posts.host_post()["metrics"]
     changed: list[posts.Post] = [
         {"gpus": 7},
         {"disk": {"/other": {"percent_used": 5}}},
         {"gpu": {"0_X": posts.busy_gpu(0, "someone else")}},
         {"metrics": {"m": {"value": [1]}}},
-        {"metrics": {"sys.gpu.power_w": {"unit": "kW", "device": list(range(8)), "value": [1.0] * 8}}},
+        {"metrics": {**metrics, "sys.gpu.power_w": {**metrics["sys.gpu.power_w"], "unit": "kW"}}},
     ]
     layouts = [points_of_post(posts.host_post("c", **each)).layout for each in changed]
     assert len({id(layout) for layout in [*layouts, first.layout]}) == 6

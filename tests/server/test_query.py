@@ -47,6 +47,13 @@ def test_posts_fall_into_their_buckets_and_a_silent_span_has_none() -> None:
     assert buckets[0].total("free_gpus") == 2
 
 
+def test_the_fleets_history_goes_back_a_day() -> None:
+    hosts = hosts_with(*[("a", 3000.0 + 300 * number) for number in range(280)])
+    buckets = fleet_history(hosts, hours=24, now_s=3000 + 300 * 280)
+    assert len(buckets) == 280
+    assert {bucket.total("total_gpus") for bucket in buckets} == {2}
+
+
 def test_what_is_older_than_asked_for_is_left_out() -> None:
     hosts = hosts_with(("a", 3000), ("a", 90_000))
     assert [bucket.started_at for bucket in fleet_history(hosts, hours=1, now_s=90_100)] == [90_000]

@@ -152,6 +152,8 @@ class RecentHistory:
         if self._newest is None:
             return
         silent_s = max(0.0, mono_s - self._newest_mono_s)
+        for rows, most in ((self.recent, BLOCK_ROWS), (self.minutes, BLOCK_MINUTES)):
+            rows.block_rows = max(2, min(most, int(2 * most * self.share)))  # a block is room for what comes
         if silent_s >= MINUTE_S:
             self._end_minute()
         now = self._newest + silent_s

@@ -6,7 +6,6 @@ import logging
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from ..logs import quoted
 from ..points import Points
 from .budget import Budget
 from .claim import Arrival, Claim, Rival, arrival_of
+from .events import Events, compact
 from .history import RecentHistory
 from .identity import SOMEBODY, Sender, Verdict
 from .rows import SeriesColumns, columns
@@ -30,7 +30,6 @@ OFFLINE_AFTER_S = 600
 STALE_AFTER_S = 15
 STALE_AFTER_INTERVALS = 3
 SKEW_SHOWN_FROM_S = 5
-MAX_EVENTS = 200
 HOUR_S = 3600.0
 GIVES_WAY_AFTER_S = 24 * HOUR_S
 """So long must a host be silent before another one may have its place."""
@@ -96,16 +95,13 @@ class Host:
     latest: Latest
     history: RecentHistory
     claim: Claim
-    events: deque[tuple[float, dict[str, Any]]]
-    """The newest MAX_EVENTS that its posts told, in the order of their coming, each with when it was by the server's
-    monotonic clock.
-    """
+    events: Events
 
 
 def _latest(post: dict[str, Any], received_at: float, mono_s: float, before: Latest | None) -> Latest:
     interval = post.get("mole", {}).get("interval_s")
     return Latest(
-        orjson.dumps(post),
+        compact(post),
         float(post["timestamp"]),
         None if interval is None else min(float(interval), LONGEST_INTERVAL_S),
         received_at,
@@ -125,10 +121,10 @@ def _hidden_gpus(post: dict[str, Any], before: Latest | None) -> list[Gpu]:
 def _keep_events(host: Host, post: dict[str, Any], arrival: Arrival, delay_s: float, told: str | None) -> None:
     """Each with its age when it came, for which the host's clock needn't be right."""
     if told:
-        host.events.append((arrival.mono_s, {"kind": "machine", "text": told}))
+        host.events.add(arrival.mono_s, {"kind": "machine", "text": told})
     for event in post.get("events", ()):
         ago_s = max(0.0, arrival.timestamp - event["time"]) + delay_s
-        host.events.append((arrival.mono_s - ago_s, event))
+        host.events.add(arrival.mono_s - ago_s, event)
 
 
 class Kept(NamedTuple):
@@ -178,7 +174,7 @@ class Hosts:
             raise HostsFull(f"this server keeps {self._settings.max_hosts} hosts ([live] max_hosts) and has as many")
         history = RecentHistory(self._settings.recent_minutes * 60, self._settings.headline_hours * 3600)
         history.share = self._budget.share
-        host = Host(arrival.name, latest, history, Claim(arrival), deque(maxlen=MAX_EVENTS))
+        host = Host(arrival.name, latest, history, Claim(arrival), Events())
         self._hosts[arrival.name] = host
         return host
 
@@ -230,7 +226,7 @@ class Hosts:
     def events(self, host: Host) -> list[dict[str, Any]]:
         """The newest first, each with its age as `ago_s`."""
         with self._lock:
-            events = sorted(host.events, key=lambda event: -event[0])
+            events = host.events.newest_first()
         return [{**event, "ago_s": self.ago_s(mono_s)} for mono_s, event in events]
 
     def series(self, host: Host, *metrics: str) -> list[SeriesColumns]:

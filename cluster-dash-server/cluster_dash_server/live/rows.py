@@ -16,7 +16,8 @@ from ..points import Layout, SeriesKey
 
 BLOCK_COST = 400
 """Bytes that a block takes beside its rows."""
-POSITION_COST, KEY_COST = 24, 250
+ROOM_OF_A_NEW_LAYOUT = 2
+POSITION_COST, KEY_COST = 32, 250
 """Bytes that a layout of a host's own takes for each of its series, and for each that the layout before lacked."""
 
 
@@ -44,29 +45,32 @@ class SeriesColumns:
 
 
 class _Block:
-    __slots__ = ("cost", "layout", "time", "values")
+    """Its room is made at once: thousands of arrays that grow by turns leave as much memory in holes as they fill."""
 
-    def __init__(self, layout: Layout, cost: int) -> None:
+    __slots__ = ("cost", "layout", "room", "time", "values")
+
+    def __init__(self, layout: Layout, room: int, cost: int) -> None:
         self.layout = layout
-        self.cost = cost
+        self.room = room
         self.time = array("d")
-        self.values = array("f")
+        self.values = array("f", bytes(4 * room * len(layout.series)))
+        self.cost = cost + room * (8 + 4 * len(layout.series))
 
-    def keep_newest(self, rows: int) -> None:
-        """New arrays: a reader may hold the old ones."""
-        self.time = self.time[-rows:]
-        self.values = self.values[-rows * len(self.layout.series) :]
+    def append(self, time: float, values: array[float]) -> None:
+        start = len(self.time) * len(values)
+        self.values[start : start + len(values)] = values
+        self.time.append(time)
 
 
 class Rows:
     """Not safe for threads by itself, except that a `Segment` stays readable. Whole blocks of old rows go at once."""
 
-    __slots__ = ("_block_rows", "_blocks", "bytes", "rows")
+    __slots__ = ("_blocks", "block_rows", "bytes", "rows")
 
     def __init__(self, block_rows: int) -> None:
         self.rows = 0
         self.bytes = 0
-        self._block_rows = block_rows
+        self.block_rows = block_rows
         self._blocks: list[_Block] = []
 
     @property
@@ -77,13 +81,11 @@ class Rows:
     def append(self, time: float, layout: Layout, values: array[float]) -> bool:
         """Whether a new block was started: the time to look for what is too old."""
         block = self._blocks[-1] if self._blocks else None
-        fits = block is not None and block.layout is layout and len(block.time) < self._block_rows
+        fits = block is not None and block.layout is layout and len(block.time) < block.room
         if block is None or not fits:
             block = self._start_block(layout)
-        block.values.extend(values)  # before its time: readers count the rows by their times
-        block.time.append(time)
+        block.append(time, values)
         self.rows += 1
-        self.bytes += 8 + 4 * len(values)
         return not fits
 
     def append_gap(self, time: float) -> None:
@@ -92,13 +94,16 @@ class Rows:
             self.append(time, layout, array("f", [math.nan]) * len(layout.series))
 
     def _start_block(self, layout: Layout) -> _Block:
-        cost = BLOCK_COST
-        before = self.layout
+        before, cost, room = self.layout, BLOCK_COST, self.block_rows
         if before and before is not layout:
             cost += POSITION_COST * len(layout.series) + KEY_COST * len(set(layout.series).difference(before.series))
-        self.bytes += cost
-        self._blocks.append(_Block(layout, cost))
-        return self._blocks[-1]
+            room = ROOM_OF_A_NEW_LAYOUT  # it may be as short-lived as the one before
+        return self._add(_Block(layout, room, cost))
+
+    def _add(self, block: _Block) -> _Block:
+        self._blocks.append(block)
+        self.bytes += block.cost
+        return block
 
     def move(self, seconds: float) -> None:
         for block in self._blocks:
@@ -116,20 +121,24 @@ class Rows:
                 return
             self._drop(first)
         if self._blocks:
-            only = self._blocks[0]
-            old = sum(1 for time in only.time if time < before)
-            keep = min(max(self.rows - old, at_least), at_most, self.rows)
-            if keep == 0:
-                self._drop(only)
-            elif keep <= self.rows // 2:
-                self.bytes -= (self.rows - keep) * (8 + 4 * len(only.layout.series))
-                only.keep_newest(keep)
+            self._forget_in_block(self._blocks[0], before, at_least, at_most)
+
+    def _forget_in_block(self, only: _Block, before: float, at_least: int, at_most: int) -> None:
+        old = sum(1 for time in only.time if time < before)
+        keep = min(max(self.rows - old, at_least), at_most, self.rows)
+        if keep <= self.rows // 2:
+            self._drop(only)
+            if keep:
+                width = len(only.layout.series)
+                block = self._add(_Block(only.layout, keep, BLOCK_COST))
+                for row in range(len(only.time) - keep, len(only.time)):
+                    block.append(only.time[row], only.values[row * width : (row + 1) * width])
                 self.rows = keep
 
     def _drop(self, block: _Block) -> None:
         self._blocks.remove(block)
         self.rows -= len(block.time)
-        self.bytes -= block.cost + len(block.time) * 8 + len(block.values) * 4
+        self.bytes -= block.cost
 
     def segments(self) -> list[Segment]:
         return [Segment(block.layout, block.time, block.values, len(block.time)) for block in self._blocks]
@@ -141,7 +150,8 @@ class Rows:
             if rows <= 0:
                 break
             take = min(rows, len(block.time))
-            values = block.values[-take * len(block.layout.series) :]
+            width, end = len(block.layout.series), len(block.time)
+            values = block.values[(end - take) * width : end * width]
             found.insert(0, Segment(block.layout, block.time[-take:], values, take))
             rows -= take
         return found

@@ -1,0 +1,34 @@
+"""A host's events: the newest ones, bounded in number and in bytes."""
+
+from __future__ import annotations
+
+from cluster_dash_server.live.events import MAX_BYTES, MAX_EVENTS, Events
+
+
+def test_the_newest_come_first_whatever_the_order_of_their_coming() -> None:
+    events = Events()
+    for mono_s, kind in ((5, "a"), (9, "b"), (7, "c")):
+        events.add(mono_s, {"kind": kind})
+    assert events.newest_first() == [(9, {"kind": "b"}), (7, {"kind": "c"}), (5, {"kind": "a"})]
+
+
+def test_of_many_the_first_leave() -> None:
+    events = Events()
+    for number in range(1000):
+        events.add(number, {"time": number, "kind": "xid"})
+    assert [mono_s for mono_s, _ in events.newest_first()] == list(range(999, 999 - MAX_EVENTS, -1))
+
+
+def test_large_ones_leave_sooner() -> None:
+    events = Events()
+    for number in range(50):
+        events.add(number, {"time": number, "kind": "xid", "data": {"dump": "x" * 8000}})
+    assert [mono_s for mono_s, _ in events.newest_first()] == list(range(49, 49 - MAX_BYTES // 8050, -1))
+
+
+def test_one_that_is_too_large_loses_its_data_and_drives_out_no_other() -> None:
+    events = Events()
+    events.add(1, {"time": 1, "kind": "a"})
+    events.add(2, {"time": 2, "kind": "xid", "device": 3, "text": "fell", "data": {"dump": "x" * MAX_BYTES}})
+    kept = [event for _, event in events.newest_first()]
+    assert kept == [{"time": 2, "kind": "xid", "device": 3, "text": "fell"}, {"time": 1, "kind": "a"}]
