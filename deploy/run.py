@@ -59,6 +59,9 @@ def main() -> int:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """The first signal ends all; a second one must not leave a child behind, whenever it comes."""
+    for end in ENDINGS:
+        signal.signal(end, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
@@ -119,7 +122,7 @@ def _watch(children: list[Child]) -> int:
 
 
 def _end(children: list[Child]) -> None:
-    """The mole first, so that it finds its server to the last. A second Ctrl-C must not leave one of them behind."""
+    """The mole first, so that it finds its server to the last."""
     for end in ENDINGS:
         signal.signal(end, signal.SIG_IGN)
     for child in reversed(children):
