@@ -54,8 +54,8 @@ class Channel(HTTPChannel):
         self.waiting_since = time.monotonic()
         """The start of the connection, of a request that is coming, or of the pause after an answer (within 1 s)."""
         self.has_answered = False
-        self._reserved = 0
-        """Bytes, of the body that is coming."""
+        self.held_bytes = 0
+        """Of bodies that came in pieces, until they are answered."""
         self._sent = 0
         self._mark: tuple[float, int] | None = None
         """When output began to wait, and what had been sent then."""
@@ -72,21 +72,15 @@ class Channel(HTTPChannel):
         request = self.request
         if request is not before and request is not None:
             self.waiting_since = time.monotonic()
-        if request is not None and request.headers_finished and not self._reserved:
-            self._reserve(request)
+        if request is not None and request.headers_finished:  # and its body isn't all here
+            self.held_bytes += len(data)
+            self.server.connections.hold(len(data))
         return taken
 
-    def _reserve(self, request: HTTPRequestParser) -> None:
-        """Where there is no room for its body the connection is closed: an answer would wait for the body's end."""
-        self._reserved = self.adj.max_request_body_size if request.chunked else request.content_length
-        if not self.server.connections.reserve(self._reserved):
-            self._reserved = 0
-            self.will_close = True
-
     def _release(self) -> None:
-        reserved, self._reserved = self._reserved, 0
-        if reserved:
-            self.server.connections.release(reserved)
+        held, self.held_bytes = self.held_bytes, 0
+        if held:
+            self.server.connections.release(held)
 
     def send(self, data: bytes, do_close: bool = True) -> int:
         sent = super().send(data, do_close)

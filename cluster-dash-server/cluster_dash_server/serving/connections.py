@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MOST_COMING_BYTES = 128 * 2**20
+MOST_HELD_BYTES = 128 * 2**20
 """Bodies that are being received lie in memory; whoever may not post can send one, too."""
 
 
@@ -41,7 +41,7 @@ class Connections:
         self._deadlines = deadlines
         self._by_address: dict[str, dict[Channel, None]] = {}
         self._lock = threading.Lock()
-        self._coming_bytes = 0
+        self._held_bytes = 0
 
     def opened(self, channel: Channel) -> None:
         """Closes another one, or this one, where there are too many."""
@@ -58,19 +58,25 @@ class Connections:
             if not held:
                 del self._by_address[channel.addr[0]]
 
-    def reserve(self, body_bytes: int) -> bool:
-        """For a body that is coming; False where all that are coming would take more than MOST_COMING_BYTES."""
+    def hold(self, body_bytes: int) -> None:
+        """More of a body that is coming in pieces. Where all of them take too much, the one that has been coming the
+        longest is closed, of whoever has sent the most: nobody who announces much keeps others from sending little.
+        """
         with self._lock:
-            if self._coming_bytes + body_bytes > MOST_COMING_BYTES:
-                self.too_much += 1
-                return False
-            self._coming_bytes += body_bytes
-            return True
+            self._held_bytes += body_bytes
+        while self._held_bytes > MOST_HELD_BYTES and (channel := self._longest_coming()):
+            self.too_much += 1
+            log.warning(
+                "too much is being sent at once: a connection of %s is closed, which has sent %d bytes of a body",
+                channel.addr[0],
+                channel.held_bytes,
+            )
+            self._close(channel)
 
     def release(self, body_bytes: int) -> None:
         """From any thread."""
         with self._lock:
-            self._coming_bytes -= body_bytes
+            self._held_bytes -= body_bytes
 
     def close_late(self, now: float) -> None:
         """`now` by time.monotonic."""
@@ -104,6 +110,11 @@ class Connections:
             oldest.addr[0],
             len(held),
         )
+
+    def _longest_coming(self) -> Channel | None:
+        coming = [[each for each in held if each.held_bytes and not each.is_busy] for held in self._by_address.values()]
+        most = sorted(coming, key=lambda held: sum(each.held_bytes for each in held))[-1:]
+        return min((each for held in most for each in held), key=lambda each: each.waiting_since, default=None)
 
     @staticmethod
     def _close(channel: Channel) -> None:
