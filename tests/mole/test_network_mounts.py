@@ -108,7 +108,7 @@ def test_a_mount_that_hangs_is_stale_after_the_deadline_and_the_others_go_on(
     assert known["dead"].sizes, "late is not yet stale"
     asked_time = rig.wall.now
     for _ in range(3):
-        read = rig.read_without_waiting()
+        read = rig.read()  # which waits for the good one alone
         assert read["good"].sizes
         assert read["dead"].sizes is None
         assert read["dead"].stale_since == asked_time
@@ -135,6 +135,7 @@ def test_twenty_mounts_that_hang_hold_one_process_and_are_asked_once_each(rig: R
     for _ in range(30):
         rig.read_without_waiting(60.0)
     assert len(rig.read_without_waiting()) == 20
+    wait_until(lambda: all(rig.asked(name) for name in names))
     assert [rig.asked(name) for name in names] == [1] * 20
     assert len(children()) == 1
     assert children()[0].num_threads() == 21
@@ -251,6 +252,7 @@ def test_a_process_that_hangs_is_kept_while_its_mount_is_away_so_that_no_second_
     mount = rig.add("data")
     rig.hang("data")
     rig.read_without_waiting()
+    wait_until(lambda: rig.asked("data"))
     pid = rig.network.pid
     rig.mounts.clear()
     rig.read_without_waiting()
