@@ -170,6 +170,23 @@ def test_with_few_descriptors_it_stays_calm_and_recovers(tmp_path: Path) -> None
         assert "Traceback" not in server.log
 
 
+def test_without_any_descriptor_left_it_stays_calm_and_recovers(tmp_path: Path) -> None:
+    """Something else than connections took them; the system refuses to accept more."""
+    with serve(tmp_path) as server:
+        until(lambda: '"state":"done"' in server.get("/health?verbose").text)  # compressing takes processor time
+        process = psutil.Process(server.pid)
+        before_limit = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (process.num_fds() + 3, before_limit[1]))
+        with connections(server, 20):
+            before, log_before = sum(process.cpu_times()[:2]), len(server.log)
+            time.sleep(2)
+            assert sum(process.cpu_times()[:2]) - before < 0.4
+            assert "can't take another connection: Too many open files" in server.log
+            assert len(server.log) - log_before < 5_000
+            resource.prlimit(server.pid, resource.RLIMIT_NOFILE, before_limit)
+            assert server.post(posts.host_post()).status_code == 200
+
+
 def test_more_connections_than_select_can_watch(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 4096:
