@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -232,19 +233,25 @@ def fleet_history(hosts: Hosts, hours: float, now_s: float) -> list[FleetBucket]
     width, since = bucket_s(hours), now_s - hours * 3600
     buckets: dict[int, FleetBucket] = {}
     for host in hosts.all():
-        for column in hosts.headline(host, *FIGURES):
-            for start, figure in _means(column.time, column.value, since, width).items():
-                bucket = buckets.setdefault(start, FleetBucket(start, {}))
-                bucket.servers.setdefault(host.name, {})[FIGURES[column.key.metric]] = figure
+        columns = hosts.headline(host, *FIGURES)
+        for start, first, end in _spans(columns[0].time, since, width) if columns else ():
+            figures = {FIGURES[column.key.metric]: _mean_of(column.value[first:end]) for column in columns}
+            known = {name: figure for name, figure in figures.items() if figure is not None}
+            if known:
+                buckets.setdefault(start, FleetBucket(start, {})).servers[host.name] = known
     return [buckets[start] for start in sorted(buckets)]
 
 
-def _means(times: Sequence[float], values: Sequence[float], since: float, width: int) -> dict[int, float]:
-    """By the start of the bucket."""
-    sums: dict[int, tuple[float, int]] = {}
-    for time, value in zip(times, values, strict=True):
-        if time >= since and not math.isnan(value):
-            start = int(time // width) * width
-            total, rows = sums.get(start, (0.0, 0))
-            sums[start] = (total + value, rows + 1)
-    return {start: total / rows for start, (total, rows) in sums.items()}
+def _spans(times: Sequence[float], since: float, width: int) -> Iterator[tuple[int, int, int]]:
+    """Start of each bucket, its first row and the row after its last."""
+    first = bisect_left(times, since)
+    while first < len(times):
+        start = int(times[first] // width) * width
+        end = bisect_left(times, start + width, first)
+        yield start, first, end
+        first = end
+
+
+def _mean_of(values: Sequence[float]) -> float | None:
+    total = sum(values)
+    return total / len(values) if total == total else mean([None if math.isnan(value) else value for value in values])
