@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import orjson
 from flask import Flask
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
@@ -51,7 +52,7 @@ def show(what: str, us: float, note: str = "") -> None:
 
 
 def admit(claim: Claim, post: posts.Post) -> None:
-    arrival = arrival_of(post, SOMEBODY, 0)
+    arrival = arrival_of(post, orjson.dumps(post), SOMEBODY, 0)
     claim.take(arrival, *claim.admit(arrival, 0, 15))
 
 
@@ -95,7 +96,7 @@ def bench_post(name: str, post: posts.Post) -> None:
     show("schema, compiled", cpu_us(lambda: schema.check(post), 2000))
     show("schema, jsonschema", cpu_us(lambda: list(referee.iter_errors(post)), 10))  # pyright: ignore
     show("points", cpu_us(lambda: points_of_post(post), 500))
-    claim = Claim(arrival_of(post, SOMEBODY, 0))
+    claim = Claim(arrival_of(post, orjson.dumps(post), SOMEBODY, 0))
     show("whose it is, and whether it was here", cpu_us(lambda: admit(claim, next_post()), 2000))
     show("record in memory, both included", cpu_us(lambda: hosts.record(next_post(), points, time.time()), 500))
     send = {"content_type": "application/json"}

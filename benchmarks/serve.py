@@ -24,7 +24,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 import posts
-from processes import SERVE, Server
+from processes import SERVE, Server, until
 
 from cluster_dash_server.serving.sockets import allow_descriptors
 
@@ -121,6 +121,8 @@ def running(command: list[str]) -> Generator[Server]:
             os.sched_setaffinity(server.pid, {0})
             for thread in psutil.Process(server.pid).threads():
                 os.sched_setaffinity(thread.id, {0})
+            if command is SERVE:  # it compresses Plotly.js once, for a second or two
+                until(lambda: '"state":"done"' in server.get("/health?verbose").text, 30)
             yield server
 
 

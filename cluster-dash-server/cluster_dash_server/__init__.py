@@ -23,8 +23,9 @@ from .config import Config, ConfigError, read_config
 from .headers import add_headers
 from .hostcheck import check_host
 from .live.hosts import Hosts
-from .receive import batch, posts
+from .receive import batch
 from .receive.access import Gate
+from .receive.posts import Posts
 from .receive.schema import Schema
 from .receive.tokens import Tokens, token_path
 from .views import assets, charts, frame, legacy, status
@@ -63,12 +64,13 @@ def create_app(
         Background("count repeated log lines", logs.tell_counts),
     ]
 
+    receive = Posts(gate, hosts, schema, config.limits)
     app = Flask(__name__)
-    app.wsgi_app = add_headers(check_host(app.wsgi_app, config.access.allowed_hosts))  # pyright: ignore[reportAttributeAccessIssue]  as Flask documents it
+    app.wsgi_app = add_headers(check_host(receive.directly(app.wsgi_app), config.access.allowed_hosts))  # pyright: ignore[reportAttributeAccessIssue]  as Flask documents it
     app.url_map.merge_slashes = False
     frame.register(app, warnings, plotly, guarded)
     errors.register(app)
-    app.register_blueprint(posts.routes(gate, hosts, schema, config.limits))
+    app.register_blueprint(receive.routes())
     app.register_blueprint(batch.routes(gate, hosts, schema, config.limits))
     app.register_blueprint(status.routes(hosts, warnings))
     app.register_blueprint(charts.routes(hosts))

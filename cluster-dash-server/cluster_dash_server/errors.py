@@ -11,6 +11,8 @@ from .logs import quoted
 
 log = logging.getLogger(__name__)
 
+FAILED = "The server failed to answer this; its log says why."
+
 
 class Refusal(Exception):
     """What came in is not taken; the text says what, where and what would be right, and holds no secret."""
@@ -18,6 +20,12 @@ class Refusal(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+def log_refusal(address: str | None, refusal: Refusal) -> None:
+    """Of a post: a mole that isn't heard should be seen in the server's log too."""
+    words = (quoted(address), refusal.status, quoted(refusal))
+    log.warning("refused a post from %s: %d %s", *words, extra={"kind": f"refused {address} {refusal.status}"})
 
 
 def wants_page() -> bool:
@@ -37,14 +45,12 @@ def answer(status: int, message: str) -> Response:
 def register(app: Flask) -> None:
     def refused(error: Refusal) -> Response:
         if request.method == "POST":
-            kind = f"refused {request.remote_addr} {error.status}"
-            words = (quoted(request.remote_addr), error.status, quoted(error))
-            log.warning("refused a post from %s: %d %s", *words, extra={"kind": kind})
+            log_refusal(request.remote_addr, error)
         return answer(error.status, str(error))
 
     def http_error(error: HTTPException) -> Response:
         if isinstance(error, InternalServerError):
-            return answer(500, "The server failed to answer this; its log says why.")
+            return answer(500, FAILED)
         given = error.get_response()
         response = answer(error.code or 500, error.description or error.name)
         for name in ("Allow", "Location", "Retry-After"):

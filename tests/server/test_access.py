@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from cluster_dash_server.config import PUBLISHED_PASSCODE, Access, Limits, Live
 from cluster_dash_server.live.hosts import Hosts
 from cluster_dash_server.receive.access import WRONG, Gate, is_loopback
-from cluster_dash_server.receive.posts import routes
+from cluster_dash_server.receive.posts import Posts
 from cluster_dash_server.receive.schema import Schema
 
 
@@ -91,7 +91,7 @@ def test_the_published_passcode_when_configured_is_taken_from_anywhere_with_a_wa
 
 def test_the_auth_code_is_gone_before_anything_is_kept() -> None:
     hosts, app = Hosts(Live()), Flask("receive")
-    app.register_blueprint(routes(Gate(Access()), hosts, Schema(Limits()), Limits()))
+    app.register_blueprint(Posts(Gate(Access()), hosts, Schema(Limits()), Limits()).routes())
     assert app.test_client().post("/", json=posts.host_post("gpu01")).status_code == 200
     kept = hosts.get("gpu01")
     assert kept is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import orjson
 import posts
 import pytest
 
@@ -94,9 +95,9 @@ def test_clocks_that_run_apart_are_no_delay_in_the_end() -> None:
 def test_the_fingerprint_is_of_the_content() -> None:
     post = posts.host_post()
     same = copy.deepcopy(post)
-    assert fingerprint(post) == fingerprint(same)
+    assert fingerprint(orjson.dumps(post)) == fingerprint(orjson.dumps(same))
     same["gpu"]["0_NVIDIA-A100-80GB_000000"]["used_mem"] += 1
-    assert fingerprint(post) != fingerprint(same)
+    assert fingerprint(orjson.dumps(post)) != fingerprint(orjson.dumps(same))
 
 
 @pytest.mark.parametrize("lacks", ["id", "epoch", "seq"])

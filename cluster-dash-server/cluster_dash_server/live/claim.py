@@ -39,9 +39,10 @@ class Arrival(NamedTuple):
     mono_s: float
 
 
-def arrival_of(post: Mapping[str, Any], sender: Sender, mono_s: float) -> Arrival:
+def arrival_of(post: Mapping[str, Any], document: bytes, sender: Sender, mono_s: float) -> Arrival:
+    """`document` is the post as JSON."""
     number = number_of(post)
-    content = fingerprint(post) if number else 0
+    content = fingerprint(document) if number else 0
     return Arrival(post["hostname"], machine_of(post), number, content, float(post["timestamp"]), sender, mono_s)
 
 

@@ -98,10 +98,10 @@ class Host:
     events: Events
 
 
-def _latest(post: dict[str, Any], received_at: float, mono_s: float, before: Latest | None) -> Latest:
+def _latest(post: dict[str, Any], document: bytes, received_at: float, mono_s: float, before: Latest | None) -> Latest:
     interval = post.get("mole", {}).get("interval_s")
     return Latest(
-        compact(post),
+        document,
         float(post["timestamp"]),
         None if interval is None else min(float(interval), LONGEST_INTERVAL_S),
         received_at,
@@ -149,9 +149,10 @@ class Hosts:
     def record(self, post: dict[str, Any], points: Points, received_at: float, sender: Sender = SOMEBODY) -> Seen:
         """Keeps a post, once. Raises HostsFull, NameTaken, NumberTaken."""
         name, mono_s = post["hostname"], self._monotonic()
-        arrival = arrival_of(post, sender, mono_s)
+        document = compact(post)
+        arrival = arrival_of(post, document, sender, mono_s)
         known = self._hosts.get(name)
-        latest = _latest(post, received_at, mono_s, known.latest if known else None)
+        latest = _latest(post, document, received_at, mono_s, known.latest if known else None)
         with self._lock:
             host = self._hosts.get(name) or self._add(arrival, latest)
             silent_s = mono_s - host.latest.received_mono_s
@@ -163,7 +164,7 @@ class Hosts:
             delay_s, told = host.claim.take(arrival, seen, verdict)
             if seen is Seen.NEW:
                 if verdict is Verdict.REPLACES:
-                    latest = _latest(post, received_at, mono_s, None)  # the GPUs of the one before aren't its
+                    latest = _latest(post, document, received_at, mono_s, None)  # the GPUs of the one before aren't its
                 host.latest = replace(latest, delay_s=delay_s) if delay_s >= 1 else latest
             _keep_events(host, post, arrival, delay_s, told)
         return seen

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
-import orjson
-
 WINDOW = 2048
 """Newest numbers of one start of a mole that are remembered: almost three hours at 5 s, in 8 KiB."""
 EPOCHS = 4
@@ -40,9 +38,9 @@ def number_of(post: Mapping[str, Any]) -> Number | None:
     return None if not mole_id or not epoch or seq is None else Number(mole_id, epoch, int(seq))
 
 
-def fingerprint(post: Mapping[str, Any]) -> int:
-    """Of the content, however it came; for this process only. Never 0."""
-    return hash(orjson.dumps(post)) & 0xFFFFFFFF or 1
+def fingerprint(document: bytes) -> int:
+    """Of the content, however it came, as orjson writes it; for this process only. Never 0."""
+    return hash(document) & 0xFFFFFFFF or 1
 
 
 class _Epoch:

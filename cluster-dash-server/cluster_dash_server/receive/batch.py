@@ -39,7 +39,7 @@ def routes(gate: Gate, hosts: Hosts, schema: Schema, limits: Limits) -> Blueprin
 
     @blueprint.post("/batch")
     def receive_batch() -> Response:
-        body = Body("the batch", limits)
+        body = Body("the batch", limits, request.environ)
         start, is_all = body.start(limits.body_bytes)
         leading = _LEADING_AUTH_CODE.match(start)
         has_header = "Authorization" in request.headers

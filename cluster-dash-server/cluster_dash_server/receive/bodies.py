@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import orjson
-from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wsgi import get_input_stream
 
 from ..config import Limits
 from ..errors import Refusal
 
 LONGEST_KEY = 80
+LONGEST_LENGTH = 16
 LONGEST_PATH = 300
 SURELY_TOO_MANY = 4
 """Times the limit. A comma may stand in a string too, so that up to here the document itself is counted."""
@@ -30,19 +31,18 @@ _UNPACKED_PIECE_BYTES = 2**20
 
 
 class Body:
-    """Of the request at hand, unpacked as far as somebody asks for it."""
+    """Of a request, unpacked as far as somebody asks for it."""
 
-    def __init__(self, what: str, limits: Limits) -> None:
+    def __init__(self, what: str, limits: Limits, environ: Mapping[str, Any]) -> None:
         """`what` it is for a person, as "the post". Raises Refusal(413, 415)."""
         self.what = what
-        coding = request.headers.get("Content-Encoding", "identity").strip().lower()
-        if not request.is_json:
+        coding = environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
+        if not _is_json(environ.get("CONTENT_TYPE", "")):
             raise Refusal(415, f'{what} must be JSON: send it with the header "Content-Type: application/json"')
         if coding not in ("gzip", "identity"):
             raise Refusal(415, f"{what} may be packed by gzip, once, and by nothing else")
-        request.max_content_length = limits.body_bytes
         try:
-            sent = request.get_data(cache=False)
+            sent = _read(environ, limits.body_bytes)
         except RequestEntityTooLarge:
             raise Refusal(413, f"{what} is larger than {_size(limits.body_bytes)} ([limits] body_bytes)") from None
         self._gzip = Gzip(sent) if coding == "gzip" else None
@@ -76,6 +76,21 @@ class Body:
             if values > times * values_limit:
                 raise _too_many(self.what, values_limit, settings[1])
         return text
+
+
+def _is_json(content_type: str) -> bool:
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+def _read(environ: Mapping[str, Any], most: int) -> bytes:
+    """Raises RequestEntityTooLarge."""
+    length = environ.get("CONTENT_LENGTH", "")
+    if length.isascii() and length.isdigit() and len(length) < LONGEST_LENGTH:
+        if int(length) > most:
+            raise RequestEntityTooLarge
+        return environ["wsgi.input"].read(int(length))
+    return get_input_stream(dict(environ), max_content_length=most).read()
 
 
 class Gzip:
@@ -118,9 +133,9 @@ def parse(what: str, body: bytes | bytearray) -> Any:
         raise Refusal(400, f"{what} isn't valid JSON: {error.msg} at byte {error.pos}") from None
 
 
-def read_post(limits: Limits) -> bytes | bytearray:
-    """The body of the request at hand. Raises Refusal(400, 413, 415)."""
-    body = Body("the post", limits)
+def read_post(limits: Limits, environ: Mapping[str, Any]) -> bytes | bytearray:
+    """The body of a request. Raises Refusal(400, 413, 415)."""
+    body = Body("the post", limits, environ)
     return body.read(limits.body_bytes, limits.values, ("body_bytes", "values"), times=SURELY_TOO_MANY)
 
 

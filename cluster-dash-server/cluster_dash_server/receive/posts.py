@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Any, cast
 
+import orjson
 from flask import Blueprint, Response, jsonify, request
 
 from ..config import Limits
-from ..errors import Refusal
+from ..errors import FAILED, Refusal, log_refusal
+from ..hostcheck import WsgiApp
 from ..live.claim import NameTaken, NumberTaken
 from ..live.hosts import Hosts, HostsFull
 from ..live.identity import Sender
@@ -18,36 +23,75 @@ from .access import Gate
 from .bodies import check_post_form, parse, read_post
 from .schema import SCHEMA, Schema
 
+log = logging.getLogger(__name__)
+
 KEPT = [name for name in SCHEMA["properties"] if name != "auth_code"]
 """What a newer mole sends beside these is taken and dropped."""
 
 
-def routes(gate: Gate, hosts: Hosts, schema: Schema, limits: Limits) -> Blueprint:
-    blueprint = Blueprint("receive", __name__)
+Answer = tuple[int, dict[str, Any], list[tuple[str, str]]]
+"""Status, document, headers."""
 
-    @blueprint.post("/")
-    def receive_post() -> Response:
-        body = read_post(limits)
+
+class Posts:
+    """`POST /`. A cluster sends thousands a second, so it is answered before Flask (`directly`): finding the route and
+    making a request and a response of it costs as much as the post. Flask knows the route, too, for its methods.
+    """
+
+    def __init__(self, gate: Gate, hosts: Hosts, schema: Schema, limits: Limits) -> None:
+        self._gate, self._hosts, self._schema, self._limits = gate, hosts, schema, limits
+
+    def receive(self, environ: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        """The answer's document and its headers. Raises Refusal."""
+        body = read_post(self._limits, environ)
         decoded: Any = parse("the post", body)
         if not isinstance(decoded, dict):
-            check_post_form(decoded, body, limits)
-            schema.check(decoded)
+            check_post_form(decoded, body, self._limits)
+            self._schema.check(decoded)
         post = cast("dict[str, Any]", decoded)
-        sender = gate.admit(post.get("auth_code"), request.environ)  # before the rest: else no work is done
-        check_post_form(post, body, limits)
+        sender = self._gate.admit(post.get("auth_code"), environ)  # before the rest: else no work is done
+        check_post_form(post, body, self._limits)
         post.setdefault("auth_code", "")  # it came as a header
-        return answer_to(post, take(gate, hosts, schema, post, sender))
+        answer = told(take(self._gate, self._hosts, self._schema, post, sender))
+        if "mole" not in post:  # the original's moles and scripts get the original's answer
+            return answer, []
+        return answer | {"server_time": time.time()}, [("Accept-Encoding", "gzip")]
 
-    return blueprint
+    def directly(self, application: WsgiApp) -> WsgiApp:
+        """Answers posts itself and leaves all else to the application."""
 
+        def answered(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            if environ["REQUEST_METHOD"] != "POST" or environ["PATH_INFO"] != "/":
+                return application(environ, start_response)
+            status, document, headers = self._answer(environ)
+            body = orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+            headers += [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+            start_response(f"{status} {HTTPStatus(status).phrase}", headers)
+            return [body]
 
-def answer_to(post: dict[str, Any], seen: Seen) -> Response:
-    answer = told(seen)
-    if "mole" not in post:  # the original's moles and scripts get the original's answer
-        return jsonify(answer)
-    response = jsonify(answer | {"server_time": time.time()})
-    response.headers["Accept-Encoding"] = "gzip"
-    return response
+        return answered
+
+    def _answer(self, environ: dict[str, Any]) -> Answer:
+        try:
+            return (200, *self.receive(environ))
+        except Refusal as refusal:
+            log_refusal(environ.get("REMOTE_ADDR"), refusal)
+            return refusal.status, {"success": False, "msg": str(refusal)}, []
+        except Exception:
+            log.exception("a post could not be taken")
+            return 500, {"success": False, "msg": FAILED}, []
+
+    def routes(self) -> Blueprint:
+        blueprint = Blueprint("receive", __name__)
+
+        @blueprint.post("/")
+        def receive_post() -> Response:
+            document, headers = self.receive(request.environ)
+            response = jsonify(document)
+            response.headers.extend(headers)
+            return response
+
+        return blueprint
 
 
 def told(seen: Seen) -> dict[str, Any]:

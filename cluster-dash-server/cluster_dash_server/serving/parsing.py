@@ -13,7 +13,7 @@ from ..headers import SECURITY_HEADERS
 MOST_HEADERS = 100
 LONGEST_LENGTH = 18
 """Digits of a Content-Length; Python refuses to read numbers of thousands of digits with an error of its own."""
-_BODY_HEADERS = re.compile(rb"(?:^|\r\n)(content-length|transfer-encoding|host)[ \t]*:[ \t]*([^\r]*)", re.IGNORECASE)
+_BODY_HEADERS = (b"\r\nhost:", b"\r\ncontent-length:", b"\r\ntransfer-encoding:")
 _REQUEST_LINE = re.compile(rb"[A-Z]{1,32} /[^ ]* HTTP/1\.[01]")
 _FOLDED = re.compile(rb"\r\n[ \t]")
 
@@ -46,17 +46,22 @@ def check_head(head: bytes) -> None:
         raise ParsingError(f"more than {MOST_HEADERS} headers")
     if _FOLDED.search(head):
         raise ParsingError("a header is folded over two lines")
-    found = [(name.lower(), value.strip()) for name, value in _BODY_HEADERS.findall(head)]
-    names = [name for name, _ in found]
-    values = dict(found)
-    if len(names) != len(values):
+    lower = head.lower()  # a space before the colon is refused by waitress
+    hosts, lengths, codings = (lower.count(name) for name in _BODY_HEADERS)
+    if max(hosts, lengths, codings) > 1:
         raise ParsingError("Host, Content-Length or Transfer-Encoding stands there twice")
-    if line.endswith(b"1.1") and not values.get(b"host"):
+    if line.endswith(b"1.1") and not (hosts and _value(lower, b"\r\nhost:")):
         raise ParsingError("the Host header is missing")
-    if b"transfer-encoding" in values and (b"content-length" in values or line.endswith(b"1.0")):
+    if codings and (lengths or line.endswith(b"1.0")):
         raise ParsingError("Transfer-Encoding stands beside Content-Length or in HTTP/1.0")
-    if len(values.get(b"content-length", b"")) > LONGEST_LENGTH:
+    if lengths and len(_value(lower, b"\r\ncontent-length:")) > LONGEST_LENGTH:
         raise ParsingError("Content-Length is no length")
+
+
+def _value(head: bytes, name: bytes) -> bytes:
+    start = head.index(name) + len(name)
+    end = head.find(b"\r\n", start)
+    return head[start : end if end >= 0 else len(head)].strip()
 
 
 class JsonErrorTask(ErrorTask):

@@ -149,7 +149,7 @@ def _adjustments(settings: Serve, max_body_bytes: int) -> Adjustments:
         max_request_header_size=MAX_HEADER_BYTES,
         max_request_body_size=max_body_bytes + 1,  # waitress refuses from this size on
         inbuf_overflow=max_body_bytes + 1,
-        clear_untrusted_proxy_headers=not settings.trusted_proxy,
+        clear_untrusted_proxy_headers=False,  # they tell that a proxy is between; nobody believes what they say
         log_socket_errors=False,
         **(trusted if settings.trusted_proxy else {}),
     )
