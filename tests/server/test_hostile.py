@@ -23,6 +23,7 @@ def guarded() -> Flask:
     return create_app(Config(access=Access(passcode=hostile.PASSCODE)), start=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", CORPUS, ids=lambda entry: entry.name[:60])
 def test_it_is_refused_with_place_and_rule_and_without_what_was_sent(guarded: Flask, entry: hostile.Hostile) -> None:
     client = guarded.test_client()

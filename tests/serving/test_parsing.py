@@ -11,6 +11,8 @@ import pytest
 import requests
 from processes import SERVE, Server
 
+pytestmark = pytest.mark.slow
+
 POST = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 SMUGGLED = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 
