@@ -36,7 +36,7 @@ MOST_GROWTH_BYTES = 40 * 2**20
 SETTINGS = {
     "CLUSTER_DASH_PASSCODE": hostile.PASSCODE,
     "CLUSTER_DASH_LIVE_MAX_HOSTS": "4",  # mutated names are new hosts, and each has a history
-    "CLUSTER_DASH_LIVE_HISTORY_ROWS": "50",
+    "CLUSTER_DASH_LIVE_MEMORY_MIB": "4",
 }
 
 LITERALS = (
