@@ -17,7 +17,6 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -35,21 +34,9 @@ INTERVAL_S = 5.0
 
 def body_of(host: str, seq: int) -> bytes:
     """8 GPUs with 3 processes each, 6 mounts: about 5.5 KB."""
-    gpus: list[Any] = []
-    for index in range(8):
-        users = {
-            user: {str(4000 + 10 * index + n): {"mem": 12000.5, "time": 31.25, "name": "python"}}
-            for n, user in enumerate(("alice", "bob", "chen"))
-        }
-        gpus.append(posts.gpu(index, util=50 + index, used_mib=36001.5, users=users))
-    disk = {
-        mount: {"mount_point": mount, "device": f"/dev/nvme{n}n1", "total_gb": 900.5, "used_gb": 300.25 + n}
-        for n, mount in enumerate(("/", "/boot/efi", "/data", "/home", "/scratch", "/var"))
-    }
-    post = posts.host_post(host, gpus=0, seq=seq, auth_code=PASSCODE, disk=disk)
-    post["gpu"] = {f"{gpu['index']}_NVIDIA-A100-80GB_{gpu['uuid'][4:10]}": gpu for gpu in gpus}
-    post["mole"]["id"] = f"mole-of-{host}"
-    post["metrics"]["sys.gpu.power_w"] = {"unit": "W", "device": list(range(8)), "value": [300.5 + n for n in range(8)]}
+    post = posts.full_post(host)
+    post["auth_code"] = PASSCODE
+    post["mole"] = {**post["mole"], "id": f"mole-of-{host}", "seq": seq}
     return json.dumps(post, separators=(",", ":")).encode()
 
 
