@@ -172,3 +172,23 @@ def test_another_method_is_refused_with_the_one_that_is_allowed(client: FlaskCli
     answer = client.get("/batch")
     assert answer.status_code == 405
     assert set(answer.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
+
+
+@pytest.mark.parametrize(
+    ("header", "auth_code", "status"),
+    [
+        (f"Bearer {posts.PASSCODE}", None, 200),
+        ("Bearer wrong", posts.PASSCODE, 401),
+        ("Basic b3BlbjpzZXNhbWU=", posts.PASSCODE, 200),
+        ("Basic b3BlbjpzZXNhbWU=", "wrong", 401),
+    ],
+)
+def test_a_bearers_header_counts_for_the_batch_and_that_of_a_proxy_does_not(
+    client: FlaskClient, header: str, auth_code: str | None, status: int
+) -> None:
+    batch: dict[str, Any] = {"posts": [without_code("a")]}
+    if auth_code is not None:
+        batch = {"auth_code": auth_code, **batch}
+    answer = client.post("/batch", json=batch, headers={"Authorization": header})
+    assert answer.status_code == status
+    assert hosts_of(client) == (["a"] if status == 200 else [])

@@ -80,7 +80,7 @@ class Gate:
         """By the Authorization header where it is a Bearer's, else by `auth_code`. Raises Refusal(401), always the same
         but for the published passcode from elsewhere. `environ` is the WSGI one.
         """
-        credential = _bearer(environ)
+        credential = bearer(environ)
         if credential is None and isinstance(auth_code, str):
             credential = auth_code
         address = str(environ.get("REMOTE_ADDR", ""))
@@ -116,7 +116,8 @@ class Gate:
         raise Refusal(403, "this token is another host's: each host has its own, by the name that it posts")
 
 
-def _bearer(environ: Mapping[str, object]) -> str | None:
+def bearer(environ: Mapping[str, object]) -> str | None:
+    """None where there is no Authorization header, or another's, as that of a proxy in front."""
     scheme, _, credential = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
     return credential.strip() if scheme.lower() == "bearer" else None
 

@@ -15,7 +15,7 @@ from ..config import Limits
 from ..errors import Refusal
 from ..live.hosts import Hosts
 from ..live.identity import Sender
-from .access import Gate
+from .access import Gate, bearer
 from .bodies import Body, count_values, may_repeat_a_key, measure, parse, repeated, repeated_keys
 from .posts import take, told
 from .schema import Schema
@@ -42,7 +42,7 @@ def routes(gate: Gate, hosts: Hosts, schema: Schema, limits: Limits) -> Blueprin
         body = Body("the batch", limits, request.environ)
         start, is_all = body.start(limits.body_bytes)
         leading = _LEADING_AUTH_CODE.match(start)
-        has_header = "Authorization" in request.headers
+        has_header = bearer(request.environ) is not None
         if leading or has_header:  # before the rest is unpacked: who may not post gets no work done
             gate.admit(_text(leading[1]) if leading else None, request.environ)
         elif not is_all or count_values(start) > limits.values:
