@@ -55,7 +55,7 @@ class Channel(HTTPChannel):
         """The start of the connection, of a request that is coming, or of the pause after an answer (within 1 s)."""
         self.has_answered = False
         self.held_bytes = 0
-        """Of bodies that came in pieces, until they are answered."""
+        """Of bodies that came in pieces, until they are answered. `Connections` counts them."""
         self._sent = 0
         self._mark: tuple[float, int] | None = None
         """When output began to wait, and what had been sent then."""
@@ -73,14 +73,8 @@ class Channel(HTTPChannel):
         if request is not before and request is not None:
             self.waiting_since = time.monotonic()
         if request is not None and request.headers_finished:  # and its body isn't all here
-            self.held_bytes += len(data)
-            self.server.connections.hold(len(data))
+            self.server.connections.hold(self, len(data))
         return taken
-
-    def _release(self) -> None:
-        held, self.held_bytes = self.held_bytes, 0
-        if held:
-            self.server.connections.release(held)
 
     def send(self, data: bytes, do_close: bool = True) -> int:
         sent = super().send(data, do_close)
@@ -92,17 +86,18 @@ class Channel(HTTPChannel):
         self.server.connections.serving.channel = self
         self.has_answered = True
         super().service()
-        self._release()
+        self.server.connections.release(self)
         self.server.connections.answered += 1
 
     def del_channel(self, map: dict[int, dispatcher] | None = None) -> None:  # noqa: A002
         super().del_channel(map)
-        self._release()
+        self.server.connections.release(self)
         self.server.connections.closed(self)
 
     def is_late(self, now: float, deadlines: Deadlines) -> bool:
         """`now` by time.monotonic."""
         if self.total_outbufs_len:
+            self.waiting_since = now  # the pause begins when all is sent
             return self._reads_too_slowly(now, deadlines.send_s)
         self._mark = None
         if self.is_busy:

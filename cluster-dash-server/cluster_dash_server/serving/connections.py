@@ -31,12 +31,6 @@ class Connections:
         self.open = 0
         self.answered = 0
         """Requests; counted by several threads without a lock: it tells that there is progress, not how much."""
-        self.late = 0
-        """Closed because a request didn't come whole in time, or a reader didn't keep up."""
-        self.crowded_out = 0
-        """Closed to make room."""
-        self.too_much = 0
-        """Closed because too much was being sent at once."""
         self.serving = Serving()
         self._deadlines = deadlines
         self._by_address: dict[str, dict[Channel, None]] = {}
@@ -58,14 +52,14 @@ class Connections:
             if not held:
                 del self._by_address[channel.addr[0]]
 
-    def hold(self, body_bytes: int) -> None:
+    def hold(self, sender: Channel, body_bytes: int) -> None:
         """More of a body that is coming in pieces. Where all of them take too much, the one that has been coming the
         longest is closed, of whoever has sent the most: nobody who announces much keeps others from sending little.
         """
         with self._lock:
+            sender.held_bytes += body_bytes
             self._held_bytes += body_bytes
         while self._held_bytes > MOST_HELD_BYTES and (channel := self._longest_coming()):
-            self.too_much += 1
             log.warning(
                 "too much is being sent at once: a connection of %s is closed, which has sent %d bytes of a body",
                 channel.addr[0],
@@ -73,17 +67,17 @@ class Connections:
             )
             self._close(channel)
 
-    def release(self, body_bytes: int) -> None:
-        """From any thread."""
+    def release(self, channel: Channel) -> None:
+        """From any thread; a client may leave while its request is answered."""
         with self._lock:
-            self._held_bytes -= body_bytes
+            self._held_bytes -= channel.held_bytes
+            channel.held_bytes = 0
 
     def close_late(self, now: float) -> None:
         """`now` by time.monotonic."""
         late = [each for held in self._by_address.values() for each in held if each.is_late(now, self._deadlines)]
         for channel in late:
             self._close(channel)
-        self.late += len(late)
         if late:
             log.info("closed %d connections that were too slow or idle", len(late))
 
@@ -103,7 +97,6 @@ class Connections:
         held = max(self._by_address.values(), key=len)
         oldest = next((each for each in held if not each.is_busy), newcomer)
         self._close(oldest)
-        self.crowded_out += 1
         log.warning(
             "all %d connections are taken ([serve] max_connections): the oldest of %s, which holds %d, is closed",
             self.limit,
