@@ -36,6 +36,7 @@ bench: .venv/tests
 	.venv/bin/python benchmarks/hostile.py
 	.venv/bin/python benchmarks/serve.py
 	.venv/bin/python benchmarks/mole.py
+	.venv/bin/python benchmarks/simulate.py
 
 lock:
 	cd cluster-dash-mole && $(COMPILE) --python-version 3.9 --group build pyproject.toml -o requirements.txt

@@ -139,11 +139,10 @@ def _print_posts(fleet: Fleet, is_once: bool, now: Callable[[], float]) -> int:
 
     schedule = Schedule(fleet, range(len(fleet)), is_once=is_once)
     while not schedule.has_ended:
-        due = schedule.due(now(), len(fleet))
-        for host, number in due.posts:
-            print(fleet.body(host, number))
+        for due in schedule.due(now(), len(fleet)):
+            print(fleet.body(due.host, due.number))
+            schedule.advance(due)
         sys.stdout.flush()
-        schedule.advance(due)
         if not schedule.has_ended:
             time.sleep(schedule.wait_s(now()))
     return 0
@@ -161,14 +160,15 @@ def _send_posts(asked: argparse.Namespace, fleet: Fleet, config: Config, now: Ca
     )  # fmt: skip
     senders = _start_senders(asked, fleet, config, now, report)
     try:
-        for sender in senders:
-            while not sender.has_ended.wait(1.0):
-                _give_up_once(asked.once, now() - fleet.began_at, report)
+        is_over = all if asked.once else any
+        while not is_over(sender.has_ended.is_set() for sender in senders):
+            _give_up_once(asked.once, now() - fleet.began_at, report)
+            time.sleep(0.1)
     finally:
         for sender in senders:
             sender.close()
         log.info("ended: %d posts taken, %d refused, %d missed", report.taken, report.refused, report.missed)
-    return _NOT_ALL_TAKEN if report.refused else 0
+    return 0 if asked.once and not report.refused else _NOT_ALL_TAKEN
 
 
 def _give_up_once(is_once: bool, passed_s: float, report: Report) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import time
@@ -103,7 +104,7 @@ class Host:
         number that it would have.
         """
         # The tiny part keeps the very moment of a post from falling before it by rounding.
-        return int((at - self.timing.began_at - self._phase_s) / self.timing.interval_s + 1e-6 + 1) - 1
+        return int((at - self.timing.began_at - self._phase_s) / self.timing.interval_s + 1e-4 + 1) - 1
 
     def is_sending(self, number: int) -> bool:
         """Whether the post of that number is sent."""
@@ -129,7 +130,10 @@ class Host:
             return gpu.tell_gone(truth.LOST, faulty_since)
         at = self.sent_at(number)
         work = self._work_on(gpu, at)
-        return gpu.tell(work, gpu.read(work, number, at, at - self._booted_at), self._booted_at)
+        told = gpu.tell(work, gpu.read(work, number, at, at - self._booted_at), self._booted_at)
+        if scenario.SEED_FORMAT in self.plan.conditions:
+            told = dataclasses.replace(told, power_w=None, temperature_c=None, throttle=None)
+        return told
 
     def _is_hung(self, number: int) -> bool:
         return number >= FAULTS_FROM and scenario.DRIVER_HUNG in self.plan.conditions

@@ -21,6 +21,8 @@ from cluster_dash_mole.simulate.week import WEEK_S, make_job
 
 SCENARIOS = ("demo", "plain")
 DEMO_HOSTS = 24
+NEVER_SEEN = "h100-05"
+"""A host that somebody who runs the demo's lab would expect, and that never posts."""
 
 UP, DOWN = "up", "down"
 CLOCK_WRONG, SEED_FORMAT, NFS_DEAD, DISK_FULL = "clock_wrong", "seed_format", "nfs_dead", "disk_full"
@@ -51,32 +53,32 @@ class HostPlan:
     works: tuple[int, ...] = ()
     network_home: bool = True
     has_desktop: bool = False
+    tags: tuple[str, ...] = ()
 
     def pinned_jobs(self, seed: str) -> list[Job]:
         """Those that last all week."""
         chance = random.Random(f"{seed} pinned {self.name}")  # noqa: S311  no secret
         jobs: list[Job] = []
-        for number, (kind, gpus) in enumerate(((NOTEBOOK, self.held), (SPIN, self.spins), (TRAIN, self.works))):
+        for kind, gpus in ((NOTEBOOK, self.held), (SPIN, self.spins), (TRAIN, self.works)):
             if gpus:
-                job = make_job(chance, kind, number, 0.0, WEEK_S, gpus)
-                jobs.append(replace_work(job))
+                jobs.append(_worked_before(make_job(chance, kind, len(jobs), 0.0, WEEK_S, gpus)))
         return jobs
 
 
-def replace_work(job: Job) -> Job:
-    """A notebook that holds its memory all week did its work long before."""
+def _worked_before(job: Job) -> Job:
+    """A notebook that holds its memory all week did its work long ago."""
     return job._replace(works_s=-1.0, memory=max(job.memory, 0.55)) if job.kind is NOTEBOOK else job
 
 
 def plan_demo() -> list[HostPlan]:
     """24 hosts, 158 GPUs, and every trouble that the pages have a look for."""
-    h100 = HostPlan("", H100, 8, 192, 2015.0)
-    a100 = HostPlan("", A100_80, 8, 128, 1007.0)
-    old_a100 = HostPlan("", A100_40, 8, 96, 1007.0)
-    l40s = HostPlan("", L40S, 8, 64, 755.0)
-    v100 = HostPlan("", V100, 8, 80, 376.0)
-    desk = HostPlan("", RTX_4090, 4, 32, 251.0, has_desktop=True)
-    old = HostPlan("", RTX_3090, 4, 48, 251.0, network_home=False)
+    h100 = HostPlan("", H100, 8, 192, 2015.0, tags=("training", "rack-1"))
+    a100 = HostPlan("", A100_80, 8, 128, 1007.0, tags=("training", "rack-2"))
+    old_a100 = HostPlan("", A100_40, 8, 96, 1007.0, tags=("shared", "rack-3"))
+    l40s = HostPlan("", L40S, 8, 64, 755.0, tags=("inference", "rack-4"))
+    v100 = HostPlan("", V100, 8, 80, 376.0, tags=("teaching", "rack-5"))
+    desk = HostPlan("", RTX_4090, 4, 32, 251.0, has_desktop=True, tags=("vision",))
+    old = HostPlan("", RTX_3090, 4, 48, 251.0, network_home=False, tags=("shared",))
     return [
         replace(h100, name="h100-01", works=(0, 1, 2, 3, 4, 5, 6, 7)),
         replace(h100, name="h100-02", lost=(5,)),
@@ -101,7 +103,7 @@ def plan_demo() -> list[HostPlan]:
         replace(old, name="molgpu01", conditions=(SEED_FORMAT,)),
         replace(old, name="molgpu02"),
         replace(old, name="robotics", gpus=8),
-        HostPlan("login-1", None, 0, 32, 125.0, (NO_GPU,)),
+        HostPlan("login-1", None, 0, 32, 125.0, (NO_GPU,), tags=("shared",)),
     ]
 
 

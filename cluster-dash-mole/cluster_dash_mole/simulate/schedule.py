@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 
 class Due(NamedTuple):
-    """Posts, as host and number, and the place in the schedule after them."""
+    """A post to be sent: the host's index and the post's number. `place` is its own in the schedule."""
 
-    posts: list[tuple[int, int]]
-    next_place: int
+    host: int
+    number: int
+    place: int
 
 
 class Schedule:
@@ -22,50 +23,41 @@ class Schedule:
 
     def __init__(self, fleet: Fleet, hosts: Sequence[int], *, is_once: bool = False) -> None:
         self._fleet, self._hosts = fleet, hosts
-        self._place = self._first = len(hosts) if is_once else 0
-        self._is_once = is_once
-        self.missed = 0
-        """Posts that were not made, as there were newer ones of their hosts."""
+        self._place = len(hosts) if is_once else 0
+        self._end = 2 * len(hosts) if is_once else None
 
     @property
     def has_ended(self) -> bool:
         """Whether no post will ever be due."""
-        return self._is_once and self._place >= self._first + len(self._hosts)
+        return self._end is not None and self._place >= self._end
 
-    def due(self, now: float, most: int) -> Due:
-        """At most so many; `advance` past them once they are sent."""
-        posts: list[tuple[int, int]] = []
+    def due(self, now: float, most: int) -> list[Due]:
+        """At most so many of those that are due now; `advance` past them once they are sent."""
+        posts: list[Due] = []
         place = self._place
-        while len(posts) < most and not (self._is_once and place >= self._first + len(self._hosts)):
-            number, at = divmod(place, len(self._hosts))
-            host = self._fleet.hosts[self._hosts[at]]
-            if host.sent_at(number) > now:
-                break
-            if host.is_sending(number):
-                posts.append((self._hosts[at], number))
+        while len(posts) < most and place != self._end and self._at(place) <= now:
+            number, nth = divmod(place, len(self._hosts))
+            if self._fleet.hosts[self._hosts[nth]].is_sending(number):
+                posts.append(Due(self._hosts[nth], number, place))
+            elif not posts:
+                self._place = place + 1
             place += 1
-        return Due(posts, place)
+        return posts
 
-    def advance(self, due: Due) -> None:
-        """They were sent, or given up."""
-        self._place = due.next_place
+    def advance(self, past: Due) -> None:
+        """That one and those before it were sent, or given up."""
+        self._place = past.place + 1
 
     def skip_old(self, now: float) -> int:
-        """How many are left out, for there is a newer one of the same host."""
-        late_s = now - self._next_at
-        rounds = 0 if self._is_once else int(late_s / self._fleet.interval_s)
-        if rounds <= 0:
-            return 0
-        skipped = rounds * len(self._hosts)
-        self._place += skipped
-        self.missed += skipped
-        return skipped
+        """How many are left out, as there is a newer one of the same host."""
+        rounds = 0 if self._end else max(0, int((now - self._at(self._place)) / self._fleet.interval_s))
+        self._place += rounds * len(self._hosts)
+        return rounds * len(self._hosts)
 
     def wait_s(self, now: float) -> float:
         """Seconds until the next is due."""
-        return max(0.0, self._next_at - now)
+        return max(0.0, self._at(self._place) - now)
 
-    @property
-    def _next_at(self) -> float:
-        number, at = divmod(self._place, len(self._hosts))
-        return self._fleet.hosts[self._hosts[at]].sent_at(number)
+    def _at(self, place: int) -> float:
+        number, nth = divmod(place, len(self._hosts))
+        return self._fleet.hosts[self._hosts[nth]].sent_at(number)

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
     from cluster_dash_mole.config import JsonSenderLoggerSettings
     from cluster_dash_mole.simulate.fleet import Fleet
-    from cluster_dash_mole.simulate.schedule import Schedule
+    from cluster_dash_mole.simulate.schedule import Due, Schedule
 
 log = logging.getLogger(__name__)
 
 _OF_ONE_HOST = (400, 409, 413, 415, 422)  # the answer is about that post: the other hosts' are sent on
 _GATHER_S = 0.1  # so long posts wait for others that go with them
-_MOST_REASONS = 10
+_MOST_REASONS, _MOST_REASON = 10, 300
+_MOST_BYTES = 900_000  # of a batch; servers take 1 MiB
 
 
 class Report:
@@ -85,44 +86,56 @@ class FleetSender(JsonSenderLogger):
         self._report = report
         self._auth_code = json.dumps(settings.auth_code)
         self.has_ended = threading.Event()
+        pace_s = fleet.interval_s / hosts
+        settings = dataclasses.replace(settings, min_interval_in_secs=0)
         if batch > 1:
             settings = dataclasses.replace(settings, address_in=settings.address_in.rstrip("/") + "/batch")
-        # What a mole does every few seconds this does all the time, so it keeps its connection, as such a mole would.
-        super().__init__(dataclasses.replace(settings, min_interval_in_secs=0), min(1.0, fleet.interval_s / hosts))
+            pace_s = min(pace_s, _GATHER_S)
+        super().__init__(settings, pace_s)
+
+    def _run(self) -> None:
+        try:
+            super()._run()
+        finally:
+            self.has_ended.set()
 
     def _step(self) -> float:
         """Send what is due; seconds until the next. The base class calls it in a thread of its own, again and again."""
         now = self._now()
         self._report.note_missed(self._schedule.skip_old(now))
         due = self._schedule.due(now, self._batch)
-        if due.posts:
+        if due:
             try:
-                self._send(due.posts)
+                self._schedule.advance(self._send(due))
             except DeliveryError as error:
                 return self._note_failure({}, error)
-            self._schedule.advance(due)
-            self._note_success()
+            self._failures = 0
             return 0.0
-        self._schedule.advance(due)
         if self._schedule.has_ended:
-            self.has_ended.set()
-            return 3600.0
+            self._closed = True
+            return 0.0
         wait_s = self._schedule.wait_s(self._now())
         return wait_s if self._batch == 1 else max(_GATHER_S, wait_s)
 
-    def _send(self, posts: list[tuple[int, int]]) -> None:
-        """Raises DeliveryError where the server has taken none of them and others would fare no better."""
-        bodies = [self._fleet.body(host, number) for host, number in posts]
+    def _send(self, due: list[Due]) -> Due:
+        """The last that was sent. Raises DeliveryError where the server took none and others would fare no better."""
         if self._batch == 1:
-            self._send_one(bodies[0])
-            return
-        text = f'{{"auth_code":{self._auth_code},"posts":[{",".join(bodies)}]}}'
-        said = self.deliver_body(text.encode())
-        results: Any = said.get("results")
-        refused = [result for result in cast("list[dict[str, Any]]", results or []) if not result.get("success")]
-        for result in refused:
-            self._report.note_refused(str(result.get("msg"))[:300])
-        self._report.note_taken(len(posts) - len(refused), self._failures > 0)
+            self._send_one(self._fleet.body(due[0].host, due[0].number))
+            return due[0]
+        bodies: list[str] = []
+        left = _MOST_BYTES
+        for post in due:
+            bodies.append(self._fleet.body(post.host, post.number))
+            left -= len(bodies[-1])
+            if left < len(bodies[-1]):
+                break
+        said = self.deliver_body(f'{{"auth_code":{self._auth_code},"posts":[{",".join(bodies)}]}}'.encode())
+        results = cast("list[dict[str, Any]]", said.get("results") or [])
+        refused = [str(result.get("msg"))[:_MOST_REASON] for result in results if not result.get("success")]
+        for reason in refused:
+            self._report.note_refused(reason)
+        self._report.note_taken(len(bodies) - len(refused), self._failures > 0)
+        return due[len(bodies) - 1]
 
     def _send_one(self, body: str) -> None:
         try:
@@ -136,14 +149,9 @@ class FleetSender(JsonSenderLogger):
 
     def _note_failure(self, post: dict[str, Any], error: DeliveryError) -> float:
         """The posts stay due, until newer ones of their hosts take their place."""
-        if not error.retry:
-            error = DeliveryError(str(error), wait_s=error.wait_s, status=error.status)
-        wait_s = super()._note_failure(post, error)
+        wait_s = super()._note_failure(post, DeliveryError(str(error), wait_s=error.wait_s, status=error.status))
         self._waiting = None
         return wait_s
 
     def _log_failure(self, error: DeliveryError) -> None:
         self._report.note_failure(self.word(error))
-
-    def _note_success(self) -> None:
-        self._failures = self._lost = 0
