@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .glance import decode_glance
 from .gpus import Gpu, Process, gpu_error_of, gpus_of
 from .live.claim import Rival, ids_of, label
 from .live.hosts import Host, Hosts, Latest
@@ -151,7 +152,16 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 def host_now(hosts: Hosts, host: Host) -> HostNow:
     latest = host.latest  # once: the next post may come while this one is read
-    post = latest.post
+    return _host_now(hosts, host, latest, latest.post)
+
+
+def glance(hosts: Hosts, host: Host) -> HostNow:
+    """`host_now` whose post has only what the overview shows of it, which takes half the time to decode."""
+    latest = host.latest
+    return _host_now(hosts, host, latest, decode_glance(latest.document))
+
+
+def _host_now(hosts: Hosts, host: Host, latest: Latest, post: dict[str, Any]) -> HostNow:
     cpu: dict[str, Any] = post["cpu"]
     memory: dict[str, Any] = post.get("memory", {})
     used, total = memory.get("used_gb"), memory.get("total_gb")

@@ -27,7 +27,7 @@ EVERY_S = 1.0
 """A held stream tells at most so often."""
 HEARTBEAT_S = 5.0
 """A client that left is noticed by what can't be sent to it: at the second heartbeat at the latest."""
-GZIP_LEVEL = 5
+GZIP_LEVEL = 1
 _GZIP = 31
 
 
@@ -137,7 +137,7 @@ class _Events:
                 "gone": look.gone,
             }
         )
-        rows = b",".join([row.text(look.mono_s) for row in look.rows])
+        rows = b",".join([row.json.filled(look.mono_s) for row in look.rows])
         return b'%b,"hosts":[%b]}' % (head[:-1], rows)
 
 

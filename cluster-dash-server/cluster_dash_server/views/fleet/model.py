@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 from ...config import HostNames
 from ...live.hosts import HOST, Hosts
 from ...patterns import Tags, expand
-from ...query import host_now
+from ...points import mean
+from ...query import glance
 from .aliases import Aliases
+from .gpu import shown
 from .row import Alias, Row, row_of, silent_row
 from .spark import SparkOf, spark
 from .totals import Totals
@@ -49,7 +51,7 @@ class Fleet:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._hosts, self._wall = hosts, wall
-        self._alias: Alias = alias or str
+        self._alias: Alias = alias or shown
         self.expected = dict.fromkeys(name for text in names.expected for name in expand(text))
         self.tags = Tags(names.tags)
         self._lock = threading.Lock()
@@ -114,9 +116,11 @@ class Fleet:
         host = self._hosts.get(name)
         if host is None:
             return silent_row(name, self.tags.of(name)) if name in self.expected else None
-        now = host_now(self._hosts, host)
+        now = glance(self._hosts, host)
         of: SparkOf = "gpu" if now.gpus else "cpu"
-        return row_of(now, self.tags.of(name), spark(self._hosts, host, of, now_s), of, self._alias)
+        newest = mean([gpu.util_percent for gpu in now.gpus]) if of == "gpu" else now.cpu_percent
+        drawn = spark(self._hosts.minutes(host), of, now_s, (now.latest.received_at, newest))
+        return row_of(now, self.tags.of(name), drawn, of, self._alias)
 
 
 class Fleets:
