@@ -69,9 +69,14 @@ def register(app: Flask, warnings: Callable[[], list[str]], plotly: Plotly, guar
     def asset(name: str) -> str:
         return url_for("static", filename=name, v=asset_hashes[name])
 
+    def modules(folder: str) -> list[str]:
+        """Addresses as the modules import each other by, so that all are fetched at once."""
+        return [url_for("static", filename=name) for name in sorted(asset_hashes) if name.startswith(folder + "/")]
+
     jinja_globals: dict[str, Any] = app.jinja_env.globals
     jinja_globals.update(
         asset=asset,
+        modules=modules,
         navigation=NAVIGATION,
         warnings=warnings,
         unguarded=None if guarded else UNGUARDED,
