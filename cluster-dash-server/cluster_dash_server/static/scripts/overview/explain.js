@@ -48,8 +48,8 @@ export function explainGpu(host, gpu, nowMs) {
   for (const instance of gpu.mig ?? []) {
     lines.push([`MIG ${printable(instance.name)}`, ofGib([inGib(instance.used_mib), inGib(instance.total_mib)])]);
   }
-  if (gpu.idle_s != null && gpu.is === "idle") lines.push(["without work for", duration(gpu.idle_s)]);
-  if (gpu.since_s != null) lines.push([`${GPU_WORDING[gpu.is]} for`, duration(gpu.since_s + sinceMessage(host, age))]);
+  if (gpu.idle_s != null && gpu.is === "idle") lines.push(["without work for", duration(gpu.idle_s + sinceMessage(host, age))]);
+  else if (gpu.since_s != null) lines.push([`${GPU_WORDING[gpu.is]} for`, duration(gpu.since_s + sinceMessage(host, age))]);
   if (gpu.uuid) lines.push(["id", gpu.uuid]);
   lines.push(["read", age == null ? MISSING : `${duration(age)} ago`]);
   const why = gpu.why ? printable(gpu.why) : "";

@@ -11,7 +11,7 @@
  * @property {number | null} [util]  percent
  * @property {Pair | null} [mem]  GiB
  * @property {Pair | null} [power]  W, and its limit
- * @property {number | null} [temp]  °C
+ * @property {number | null} [temp]  degrees Celsius
  * @property {string[]} [throttled]
  * @property {string[]} [users]
  * @property {number | null} [since_s]  in this state

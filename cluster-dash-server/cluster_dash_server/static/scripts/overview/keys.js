@@ -1,6 +1,6 @@
 // The tiles of all hosts are one stop of the Tab key; arrows go from GPU to GPU and from host to host.
 
-/** @typedef {import("./list.js").HostList} HostList */
+/** @typedef {import("./list.js").HostList | import("./kiosk.js").KioskBoard} HostList */
 
 export class TileKeys {
   /** @param {HostList} list @param {() => void} drawNow */

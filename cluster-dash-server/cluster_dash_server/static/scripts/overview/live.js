@@ -28,17 +28,17 @@ export class Live {
     return this.health === "live" || this.health === "connecting";
   }
 
-  /** @param {number | null} newestS @param {number} nowMs */
-  draw(newestS, nowMs) {
+  /** @param {number | null} newestS */
+  draw(newestS) {
     setAttribute(this.place, "data-health", this.health === "live" && newestS !== null && newestS > NOT_LIVE_AFTER_S ? "quiet" : this.health);
-    setText(this.words, this._words(newestS, nowMs));
+    setText(this.words, this._words(newestS));
     // A screen reader hears of a change, not of every second.
-    setText(this.spoken, this.health === "live" ? "live" : this.health === "connecting" ? "" : this._words(null, nowMs));
+    setText(this.spoken, this.health === "live" ? "live" : this.health === "connecting" ? "" : this._words(null));
     document.documentElement.classList.toggle("not-live", !this.isLive);
   }
 
-  /** @param {number | null} newestS @param {number} nowMs */
-  _words(newestS, nowMs) {
+  /** @param {number | null} newestS */
+  _words(newestS) {
     switch (this.health) {
       case "live": return newestS === null ? "live" : `live · newest ${duration(newestS)} old`;
       case "reconnecting": return "reconnecting…";

@@ -6,6 +6,7 @@ import { explainGpu, explainHost } from "./explain.js";
 import { Fleet, hasProblem } from "./fleet.js";
 import { parseFilter, toggleWord } from "./filter.js";
 import { TileKeys } from "./keys.js";
+import { KioskBoard } from "./kiosk.js";
 import { HostList } from "./list.js";
 import { Live } from "./live.js";
 import { arrange, tagKeys } from "./order.js";
@@ -29,7 +30,8 @@ class Overview {
     this.where = new Where();
     this.tools = new Tools(() => this.view, (change, isTyping) => this.change(change, isTyping));
     this.place = byId("hosts");
-    this.list = new HostList(byId("rows"), () => this.wantFrame());
+    const changed = () => this.wantFrame();
+    this.list = this.view.kiosk ? new KioskBoard(byId("rows"), changed) : new HostList(byId("rows"), changed);
     this.keys = new TileKeys(this.list, () => this.list.draw(this.how));
     this.card = new HoverCard(this.list.body, (target) => this.explain(target), cardTarget);
     this._isFrameWanted = false;
@@ -89,7 +91,7 @@ class Overview {
     this.list.draw(this.how);
     this.keys.keepStop();
     this.card.refresh();
-    this.live.draw(this.fleet.newestAge(Date.now()), Date.now());
+    this.live.draw(this.fleet.newestAge(Date.now()));
     if (performance.getEntriesByName("update", "mark").length) {
       performance.measure("overview-update", "update");
       performance.clearMarks("update");
@@ -100,6 +102,7 @@ class Overview {
   arrange() {
     this._isArranged = true;
     const { fleet, view } = this;
+    document.body.dataset.look = view.look;
     const arranged = arrange(fleet, view, this.test, Date.now());
     this.list.set(arranged.items);
     setAttribute(this.place, "aria-rowcount", String(arranged.items.length + 1));
@@ -124,9 +127,8 @@ class Overview {
 
   tick() {
     if (document.hidden) return;
-    const nowMs = Date.now();
     this.list.tick(this.how);
-    this.live.draw(this.fleet.newestAge(nowMs), nowMs);
+    this.live.draw(this.fleet.newestAge(Date.now()));
     this.card.refresh();
   }
 
@@ -145,6 +147,9 @@ class Overview {
 function cardTarget(node) {
   return node.closest(".tile, .host .name, .host .age");
 }
+
+const SIDE_BY_SIDE = "(min-width: 1240px)";
+if (!matchMedia(SIDE_BY_SIDE).matches) for (const part of document.querySelectorAll("aside details")) part.removeAttribute("open");
 
 const page = new Overview();
 const { worker, stream } = document.body.dataset;

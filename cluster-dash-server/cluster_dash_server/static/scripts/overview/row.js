@@ -4,7 +4,7 @@ import { fill, make, setAttribute, setClass, setStyle, setText } from "./dom.js"
 import { ageOf } from "./fleet.js";
 import { HOST_WORDING } from "./explain.js";
 import { drawTile, makeTile } from "./tile.js";
-import { MISSING, counted, duration, modelName, ofGib, percent, printable, share } from "./wording.js";
+import { counted, duration, modelName, ofGib, percent, printable, share } from "./wording.js";
 
 /**
  * @typedef {import("./fleet.js").Host} Host
@@ -30,6 +30,7 @@ export class HostRow {
     this.model = make("small", "model");
     this.notes = make("button", "notes");
     this.notes.type = "button";
+    this.notesCell = cell("noted", this.notes);
     this.ago = make("span", "ago");
     this.state = make("span", "is");
     this.tiles = make("div", "tiles");
@@ -38,9 +39,8 @@ export class HostRow {
     this.cpu = new Bar();
     this.memory = new Bar();
     this.disk = new Bar();
-    this.mount = make("small", "mount");
     this.spark = new Spark();
-    const name = cell("name", this.link, this.model, this.notes);
+    const name = cell("name", this.link, this.model);
     name.setAttribute("role", "rowheader");
     this.element = make(
       "div", "host",
@@ -49,8 +49,9 @@ export class HostRow {
       cell("gpus", this.tiles, this.none),
       cell("cpu", this.cpu.element),
       cell("mem", this.memory.element),
-      cell("disk", this.disk.element, this.mount),
+      cell("disk", this.disk.element),
       cell("hour", this.spark.element),
+      this.notesCell,
     );
     this.element.setAttribute("role", "row");
     this.index = 0;
@@ -81,10 +82,10 @@ export class HostRow {
     setText(this.model, modelWords(host));
     this._drawNotes(host);
     this._drawGpus(host, hit, how);
-    this.cpu.draw(host.cpu, "CPU", false);
-    this.memory.draw(share(host.mem), `memory ${ofGib(host.mem)}`, true);
-    this.disk.draw(host.disk?.percent, "fullest disk", true);
-    setText(this.mount, host.disk ? printable(host.disk.mount) + (host.disk.stale ? " (doesn't answer)" : "") : "");
+    const mount = host.disk ? printable(host.disk.mount) + (host.disk.stale ? " doesn't answer" : "") : "";
+    this.cpu.draw(host.cpu, "CPU", "", false);
+    this.memory.draw(share(host.mem), `memory ${ofGib(host.mem)}`, "", true);
+    this.disk.draw(host.disk?.percent, `fullest disk ${mount}`.trim(), mount, true);
     this.spark.draw(host.spark ?? [], host.spark_of ?? "gpu");
     setClass(this.element, `host ${host.is}${host.notes.some((note) => note.level === "bad") ? " bad" : ""}`);
   }
@@ -92,7 +93,7 @@ export class HostRow {
   /** @param {Host} host */
   _drawNotes(host) {
     const [first, ...others] = host.notes;
-    this.notes.hidden = first === undefined;
+    this.notesCell.hidden = first === undefined;
     if (first === undefined) return;
     setText(this.notes, printable(first.text) + (others.length ? ` +${others.length}` : ""));
     setClass(this.notes, `notes ${host.notes.some((note) => note.level === "bad") ? "bad" : first.level}`);
@@ -115,7 +116,7 @@ export class HostRow {
   tick({ nowMs }) {
     if (!this.host) return;
     const age = ageOf(this.host, nowMs);
-    setText(this.ago, age === null ? MISSING : duration(age));
+    setText(this.ago, age === null ? "" : duration(age));
     setText(this.state, this.host.is === "up" ? "" : (HOST_WORDING[this.host.is] ?? this.host.is));
   }
 }
@@ -145,13 +146,15 @@ function cell(className, ...children) {
 class Bar {
   constructor() {
     this.fill = make("i");
+    this.label = make("span");
     this.number = make("b");
-    this.element = make("span", "bar", this.fill, this.number);
+    this.element = make("span", "bar", this.fill, this.label, this.number);
   }
 
-  /** @param {number | null | undefined} value @param {string} label @param {boolean} warns */
-  draw(value, label, warns) {
+  /** @param {number | null | undefined} value @param {string} label @param {string} inside  what it says beside its number @param {boolean} warns */
+  draw(value, label, inside, warns) {
     setClass(this.element, value == null ? "bar none" : warns && value >= FULL_PERCENT ? "bar full" : "bar");
+    setText(this.label, inside);
     setText(this.number, percent(value));
     setStyle(this.fill, "--share", value == null ? "0%" : `${Math.min(100, Math.max(0, value)).toFixed(1)}%`);
     setAttribute(this.element, "title", value == null ? `${label}: not reported` : label);

@@ -47,27 +47,30 @@ function classesOf(gpu, look, isMeant) {
 /** @param {Gpu} gpu @param {number} ageS @returns {[string, string]} */
 function workWords(gpu, ageS) {
   switch (gpu.is) {
-    case "lost": return ["lost", "✕"];
-    case "hung": return ["hung", "…"];
+    case "lost": return ["✕ lost", ""];
+    case "hung": return ["hung", ""];
     case "error": return ["error", gpu.util == null ? "!" : percent(gpu.util)];
     case "free": return ["free", ""];
     case "idle": return [whoOf(gpu), `idle ${gpu.idle_s == null ? "" : shortDuration(gpu.idle_s + ageS)}`.trim()];
-    case "unknown": return [gpu.users?.length ? whoOf(gpu) : "?", percent(gpu.util)];
-    default: return [whoOf(gpu), percent(gpu.util)];
+    case "unknown": return [gpu.users?.length || gpu.mig?.length ? whoOf(gpu) : "?", busyWords(gpu)];
+    default: return [whoOf(gpu), busyWords(gpu)];
   }
 }
+
+/** Of a GPU in parts no utilisation is known. @param {Gpu} gpu */
+const busyWords = (gpu) => (gpu.util == null && gpu.mig?.length ? `${gpu.mig.length} × MIG` : percent(gpu.util));
 
 /** @param {Gpu} gpu */
 function whoOf(gpu) {
   const [first, ...others] = gpu.users ?? [];
-  if (first === undefined) return gpu.mig?.length ? `${gpu.mig.length} MIG` : gpu.is === "off" ? MISSING : "in use";
+  if (first === undefined) return gpu.is === "off" || gpu.is === "unknown" ? MISSING : gpu.mig?.length ? "nobody" : "in use";
   return others.length ? `${printable(first)} +${others.length}` : printable(first);
 }
 
 /** @param {Gpu} gpu @returns {[string, string]} */
 function powerWords(gpu) {
-  if (gpu.is === "lost") return ["lost", "✕"];
-  if (gpu.is === "hung") return ["hung", "…"];
+  if (gpu.is === "lost") return ["✕ lost", ""];
+  if (gpu.is === "hung") return ["hung", ""];
   const watts = gpu.power?.[0] == null ? MISSING : `${Math.round(gpu.power[0])} W`;
   const degrees = gpu.temp == null ? MISSING : `${Math.round(gpu.temp)} °C`;
   return [watts, gpu.throttled?.length ? `▼ ${degrees}` : degrees];
