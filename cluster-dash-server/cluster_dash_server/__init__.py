@@ -28,12 +28,16 @@ from .receive.access import Gate
 from .receive.posts import Posts
 from .receive.schema import Schema
 from .receive.tokens import Tokens, token_path
-from .views import assets, charts, frame, legacy, status
+from .views import assets, charts, frame, legacy, status, stream
+from .views.fleet.model import Fleets
 from .views.health import Health
 
 __version__ = "0.1.0"
 
 log = logging.getLogger(__name__)
+
+BARE_THREADS = 4
+"""Of a bare waitress-serve."""
 
 
 def create_app(
@@ -58,8 +62,10 @@ def create_app(
         return [*gate.warnings(), *hosts.warnings()]
 
     plotly = assets.Plotly()
+    fleets = Fleets(hosts, config.hosts)
+    held = stream.Held(min(config.serve.held_streams, (config.serve.threads if guarded else BARE_THREADS) // 2))
     background = [
-        Background("forget old history", lambda: _forget_old_history(hosts)),
+        Background("forget old history", lambda: _forget_old_history(hosts, fleets)),
         Background("compress plotly.js", plotly.compress),
         Background("count repeated log lines", logs.tell_counts),
     ]
@@ -73,6 +79,7 @@ def create_app(
     app.register_blueprint(receive.routes())
     app.register_blueprint(batch.routes(gate, hosts, schema, config.limits))
     app.register_blueprint(status.routes(hosts, warnings))
+    app.register_blueprint(stream.routes(fleets, hosts.changes, config.hosts, held))
     app.register_blueprint(charts.routes(hosts))
     app.register_blueprint(legacy.routes(hosts))
     app.register_blueprint(assets.routes(plotly))
@@ -94,9 +101,10 @@ def _config_or_exit() -> Config:
         sys.exit(f"cluster-dash-server: {error}")
 
 
-def _forget_old_history(hosts: Hosts) -> float:
+def _forget_old_history(hosts: Hosts, fleets: Fleets) -> float:
     hosts.forget_silent_hosts()
     hosts.keep_within_memory()
+    fleets.rest()
     return 10.0
 
 
