@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from flask import Flask, Response, request, url_for
+from flask import Flask, Response, request, send_from_directory, url_for
 from flask.json.provider import JSONProvider
 from flask_compress import Compress  # pyright: ignore[reportUnknownVariableType]
 
@@ -81,7 +81,7 @@ def register(app: Flask, warnings: Callable[[], list[str]], plotly: Plotly, guar
 
     @app.get("/scripts/<version>/<path:name>")
     def script(version: str, name: str) -> Response:
-        response = app.send_static_file(SCRIPTS + name)
+        response = send_from_directory(Path(app.static_folder or "") / SCRIPTS, name)
         if version == scripts_hash:
             response.headers["Cache-Control"] = FOR_GOOD
         return response
