@@ -56,7 +56,7 @@ export function explainGpu(host, gpu, nowMs) {
   const todo = gpu.todo ? printable(gpu.todo) : (GPU_TODO[gpu.is] ?? null);
   const level = gone || gpu.is === "error" ? "bad" : "warn";
   const said = why || todo ? [{ level: gpu.is === "free" || gpu.is === "busy" ? "info" : level, text: why || defaultWhy(gpu), todo }] : [];
-  return { title: `GPU ${gpu.i} of ${printable(host.name)}`, state: GPU_WORDING[gpu.is] ?? gpu.is, kind: gpu.is, lines, said };
+  return { title: `GPU ${gpu.i ?? "?"} of ${printable(host.name)}`, state: GPU_WORDING[gpu.is] ?? gpu.is, kind: gpu.is, lines, said };
 }
 
 /** How much older the host's post is than when the server wrote it down. @param {Host} host @param {number | null} age */
@@ -112,7 +112,7 @@ function silenceOf(host, age) {
 
 /** What a screen reader says of a tile. @param {Gpu} gpu */
 export function spokenGpu(gpu) {
-  const parts = [`GPU ${gpu.i}`, GPU_WORDING[gpu.is] ?? gpu.is];
+  const parts = [`GPU ${gpu.i ?? "?"}`, GPU_WORDING[gpu.is] ?? gpu.is];
   if (gpu.users?.length) parts.push(gpu.users.map(printable).join(", "));
   if (gpu.is !== "lost" && gpu.is !== "hung") {
     if (gpu.util != null) parts.push(`${percent(gpu.util)} busy`);

@@ -5,7 +5,7 @@
  * @typedef {[number | null, number | null]} Pair  used or now, and how much there is
  * @typedef {{ name: string, used_mib: number | null, total_mib: number | null }} Mig
  * @typedef {object} Gpu
- * @property {number} i  its index
+ * @property {number | null} i  its index; null where the driver has none for it
  * @property {GpuState} is
  * @property {string | null} [model]  where it isn't the host's
  * @property {number | null} [util]  percent

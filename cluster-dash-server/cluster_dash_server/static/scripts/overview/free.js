@@ -9,6 +9,9 @@
 /** @param {Gpu} gpu */
 const roomOf = (gpu) => (gpu.mem?.[0] == null || gpu.mem[1] == null ? null : gpu.mem[1] - gpu.mem[0]);
 
+/** @param {Gpu} a @param {Gpu} b */
+const byIndex = (a, b) => (a.i ?? Infinity) - (b.i ?? Infinity);
+
 /**
  * Of hosts that are up and tell what their GPUs do. First who leaves the fewest free GPUs over, so that large jobs find
  * room later; then who has been quiet the longest.
@@ -21,7 +24,7 @@ export function placesFor(hosts, count, gib) {
     if (host.is !== "up") continue;
     const fitting = host.gpus.filter((gpu) => gpu.is === "free" && (gib <= 0 || (roomOf(gpu) ?? 0) >= gib));
     if (fitting.length < count || count < 1) continue;
-    const gpus = [...fitting].sort((a, b) => (b.since_s ?? 0) - (a.since_s ?? 0) || a.i - b.i).slice(0, count).sort((a, b) => a.i - b.i);
+    const gpus = [...fitting].sort((a, b) => (b.since_s ?? 0) - (a.since_s ?? 0) || byIndex(a, b)).slice(0, count).sort(byIndex);
     const quiet = gpus.map((gpu) => gpu.since_s ?? null);
     places.push({ host, gpus, free: fitting.length, quiet_s: quiet.includes(null) ? null : Math.min(.../** @type {number[]} */ (quiet)) });
   }

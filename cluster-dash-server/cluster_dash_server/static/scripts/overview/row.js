@@ -106,7 +106,7 @@ export class HostRow {
     setAttribute(this.tiles, "aria-label", `GPUs of ${printable(host.name)}`);
     this.tiles.hidden = host.gpus.length === 0;
     this.none.hidden = host.gpus.length > 0;
-    if (host.gpus.length === 0) setText(this.none, host.is === "silent" ? "nothing known yet" : "no GPU");
+    if (host.gpus.length === 0) setText(this.none, noGpuWords(host));
     fill(this.tiles, host.gpus, makeTile, (tile, gpu) => {
       drawTile(tile, gpu, { look: how.look, ageS }, hit.gpus === null ? null : hit.gpus.has(gpu));
     });
@@ -126,6 +126,13 @@ function sameHit(a, b) {
   if (a === b) return true;
   if (b === null || a.gpus === null || b.gpus === null) return b !== null && a.gpus === b.gpus;
   return a.gpus.size === b.gpus.size && [...a.gpus].every((gpu) => b.gpus?.has(gpu));
+}
+
+/** @param {Host} host */
+function noGpuWords(host) {
+  if (host.is === "silent") return "nothing known yet";
+  const trouble = host.notes.find((note) => note.kind === "gpu");
+  return trouble ? (trouble.text.startsWith("GPUs hung") ? "driver hung: GPUs not known" : "GPUs not readable") : "no GPU";
 }
 
 /** @param {Host} host */
