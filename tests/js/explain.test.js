@@ -44,8 +44,9 @@ test("names that turn text around are made harmless", () => {
   assert.equal(card.said[0]?.text, "x\ufffdy");
 });
 
-test("a screen reader hears number, state, user and values", () => {
-  assert.equal(spokenGpu(gpu(3)), "GPU 3, in use, mira, 90 % busy, 60 of 80 GiB held");
-  assert.equal(spokenGpu(free(0, { util: null, mem: null })), "GPU 0, free");
-  assert.equal(spokenGpu(gpu(5, { is: "lost", users: [] })), "GPU 5, lost");
+test("a screen reader hears number and state, the tile's own words, and memory", () => {
+  assert.equal(spokenGpu(gpu(3), "mira 90 %"), "GPU 3, in use, mira 90 %, 60 of 80 GiB held");
+  assert.equal(spokenGpu(free(0, { mem: null }), "free"), "GPU 0, free");
+  assert.equal(spokenGpu(gpu(5, { is: "lost" }), "✕ lost"), "GPU 5, ✕ lost");
+  assert.equal(spokenGpu(gpu(5, { i: null, mem: null }), ""), "GPU ?, in use");
 });

@@ -107,7 +107,7 @@ streamTest("silence is told: first reconnecting, then away since the last sign o
 
 streamTest("a connection on which nothing comes is ended and made anew", ({ stream, sources }) => {
   stream.start();
-  mock.timers.tick(27_000);
+  mock.timers.tick(47_000);
   assert.equal(sources.length, 2);
   assert.equal(sources[0]?.readyState, 2);
 });

@@ -110,13 +110,12 @@ function silenceOf(host, age) {
   };
 }
 
-/** What a screen reader says of a tile. @param {Gpu} gpu */
-export function spokenGpu(gpu) {
-  const parts = [`GPU ${gpu.i ?? "?"}`, GPU_WORDING[gpu.is] ?? gpu.is];
-  if (gpu.users?.length) parts.push(gpu.users.map(printable).join(", "));
-  if (gpu.is !== "lost" && gpu.is !== "hung") {
-    if (gpu.util != null) parts.push(`${percent(gpu.util)} busy`);
-    if (gpu.mem?.[0] != null) parts.push(`${ofGib(gpu.mem)} held`);
-  }
+/** What a screen reader says of a tile: its own words, with what a sighted person sees around them. @param {Gpu} gpu @param {string} words */
+export function spokenGpu(gpu, words) {
+  const state = GPU_WORDING[gpu.is] ?? gpu.is;
+  const parts = [`GPU ${gpu.i ?? "?"}`];
+  if (!words.includes(state)) parts.push(state);
+  if (words) parts.push(words);
+  if (gpu.mem?.[0] != null && gpu.is !== "lost" && gpu.is !== "hung") parts.push(`${ofGib(gpu.mem)} held`);
   return parts.join(", ");
 }

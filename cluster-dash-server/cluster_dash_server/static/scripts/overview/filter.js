@@ -3,7 +3,7 @@
 // Words are joined by "and". A word that only concerns GPUs picks GPUs: all such words must hold for one and the same GPU.
 
 import { ageOf, hasProblem } from "./fleet.js";
-import { share } from "./wording.js";
+import { printable, share } from "./wording.js";
 
 /**
  * @typedef {import("./fleet.js").Host} Host
@@ -43,9 +43,12 @@ export function wordsOf(query) {
   return [...query.matchAll(/(?:[^\s"]|"[^"]*"?)+/g)].map(([word]) => word.replaceAll('"', "")).filter((word) => word && word !== "-");
 }
 
+/** A name as the box can hold it. @param {string} name */
+const asWord = (name) => printable(name).replaceAll('"', "");
+
 /** `key:text` so that it is one word of the filter again. @param {string} key @param {string} text */
 export function wordFor(key, text) {
-  const plain = text.replaceAll('"', "");
+  const plain = asWord(text);
   return `${key}:${/\s/.test(plain) ? `"${plain}"` : plain}`;
 }
 
@@ -104,9 +107,9 @@ function state(word) {
 /** @type {Record<string, (text: string) => Omit<Term, "not">>} */
 const FIELDS = {
   host: (text) => ({ ofHost: (host) => host.name.toLowerCase().includes(text) }),
-  tag: (text) => ({ ofHost: (host) => host.tags.some((tag) => tag.toLowerCase() === text) }),
+  tag: (text) => ({ ofHost: (host) => host.tags.some((tag) => asWord(tag).toLowerCase() === text) }),
   note: (text) => ({ ofHost: (host) => host.notes.some((note) => note.kind === text || note.text.toLowerCase().includes(text)) }),
-  user: (text) => ({ ofGpu: (gpu) => (gpu.users ?? []).some((user) => user.toLowerCase() === text) }),
+  user: (text) => ({ ofGpu: (gpu) => (gpu.users ?? []).some((user) => asWord(user).toLowerCase() === text) }),
   model: (text) => ({ ofGpu: (gpu, host) => (gpu.model ?? host.model ?? "").toLowerCase().includes(text) }),
 };
 

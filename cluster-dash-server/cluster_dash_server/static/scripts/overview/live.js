@@ -12,6 +12,7 @@ export class Live {
     this.place = byId("freshness");
     this.words = byId("freshness-words");
     this.spoken = byId("freshness-spoken");
+    this.banner = byId("not-live");
     /** @type {Health} */
     this.health = "connecting";
     this.sinceMs = 0;
@@ -35,6 +36,12 @@ export class Live {
     // A screen reader hears of a change, not of every second.
     setText(this.spoken, this.health === "live" ? "live" : this.health === "connecting" ? "" : this._words(null));
     document.documentElement.classList.toggle("not-live", !this.isLive);
+    this.banner.hidden = this.isLive;
+    if (!this.isLive) setText(this.banner, `${this._since()}: what is shown are the last values. It goes on by itself when the server answers.`);
+  }
+
+  _since() {
+    return `The server doesn't answer since ${clock(this.sinceMs / 1000)}`;
   }
 
   /** @param {number | null} newestS */

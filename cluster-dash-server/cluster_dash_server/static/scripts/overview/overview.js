@@ -145,7 +145,7 @@ class Overview {
 
 /** @param {Element} node */
 function cardTarget(node) {
-  return node.closest(".tile, .host .name, .host .age");
+  return node.closest(".tile, .host .name, .host .age, .host .noted");
 }
 
 const SIDE_BY_SIDE = "(min-width: 1240px)";

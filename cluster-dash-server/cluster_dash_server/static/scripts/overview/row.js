@@ -97,7 +97,6 @@ export class HostRow {
     if (first === undefined) return;
     setText(this.notes, printable(first.text) + (others.length ? ` +${others.length}` : ""));
     setClass(this.notes, `notes ${host.notes.some((note) => note.level === "bad") ? "bad" : first.level}`);
-    setAttribute(this.notes, "aria-label", host.notes.map((note) => printable(note.text)).join("; "));
   }
 
   /** @param {Host} host @param {import("./filter.js").Hit} hit @param {How} how */

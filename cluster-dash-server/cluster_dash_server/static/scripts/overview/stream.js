@@ -8,7 +8,7 @@
 
 const RECONNECTING_AFTER_MS = 6_000;
 const AWAY_AFTER_MS = 15_000;
-const STUCK_AFTER_MS = 25_000;
+const STUCK_AFTER_MS = 45_000;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
 const TICK_MS = 1_000;
@@ -118,7 +118,7 @@ export class Stream {
   tick() {
     const silent = this._silentMs();
     if (silent > AWAY_AFTER_MS) this._say("away");
-    else if (silent > RECONNECTING_AFTER_MS) this._say("reconnecting");
+    else if (silent > RECONNECTING_AFTER_MS && this._health === "live") this._say("reconnecting");
     if (this._pause === undefined && this._now() - this._openedMs > STUCK_AFTER_MS) {
       this._source?.close();
       this._connect();

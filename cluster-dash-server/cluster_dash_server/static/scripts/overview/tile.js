@@ -14,7 +14,7 @@ const SHADES = 5;
 const NAMED = { lost: "lost", hung: "hung" };
 
 export function makeTile() {
-  const tile = make("button", "tile", make("span", "who"), make("span", "num"), make("i", "held"));
+  const tile = make("button", "tile", make("span", "who"), " ", make("span", "num"), make("i", "held"));
   tile.type = "button";
   tile.tabIndex = -1;
   return tile;
@@ -27,7 +27,7 @@ export function drawTile(element, gpu, how, isMeant) {
   setText(who, first);
   setText(num, second);
   setClass(element, classesOf(gpu, how.look, isMeant));
-  setAttribute(element, "aria-label", spokenGpu(gpu));
+  setAttribute(element, "aria-label", spokenGpu(gpu, `${first} ${second}`.trim()));
   const filled = how.look === "work" ? share(gpu.mem) : null;
   setStyle(held, "--share", filled === null || gpu.is in NAMED ? "0%" : `${filled.toFixed(1)}%`);
 }
