@@ -327,8 +327,24 @@ def _packed() -> Iterator[Hostile]:
             yield of(f"{size // len(piece)} times {piece.decode()} as a batch", body, says, 413, path="/batch")
     body = gzip.compress(opened + b'"' + b"x" * (15 * MIB) + b'",')
     yield of("15 MiB of a string as a batch that stays open", body, "isn't valid JSON", path="/batch")
+    body = gzip.compress(opened + b'"' + b"x" * (15 * MIB) + b'\xff"]}')
+    yield of("15 MiB of a string as a batch with a byte that isn't UTF-8", body, "isn't valid JSON", path="/batch")
     wrong = b'{"auth_code":"' + VALUE.encode() + b'","posts":["' + b"x" * (15 * MIB) + b'"]}'
     yield of("15 MiB of a wrong passcode", gzip.compress(wrong), "wrong auth_code", 401, path="/batch")
+
+
+def answered_batches() -> list[Hostile]:
+    """Those that are answered, since the envelope is right; what is in them is refused."""
+    opened = b'{"auth_code":"' + PASSCODE.encode() + b'","posts":['
+    text = b'"' + b"x" * (15 * MIB) + b'"'
+    headers = {"Content-Encoding": "gzip"}
+    return [
+        Hostile(name, gzip.compress(opened + post + b"]}"), says, 200, "/batch", headers)
+        for name, post, says in (
+            ("15 MiB of a string as a post", text, "the post must be of type object"),
+            ("a post of 15 MiB", b'{"hostname":' + text + b"}", "the post is larger than 1 MiB ([limits] body_bytes)"),
+        )
+    ]
 
 
 def _batches() -> Iterator[Hostile]:

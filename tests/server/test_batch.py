@@ -6,6 +6,7 @@ import gzip
 import json
 from typing import Any
 
+import hostile
 import posts
 import pytest
 from flask.testing import FlaskClient
@@ -192,3 +193,15 @@ def test_a_bearers_header_counts_for_the_batch_and_that_of_a_proxy_does_not(
     answer = client.post("/batch", json=batch, headers={"Authorization": header})
     assert answer.status_code == status
     assert hosts_of(client) == (["a"] if status == 200 else [])
+
+
+@pytest.mark.parametrize("entry", hostile.answered_batches(), ids=lambda entry: entry.name)
+def test_a_post_larger_than_a_post_may_be_is_told_in_its_place(entry: hostile.Hostile) -> None:
+    client = create_app(Config(access=Access(passcode=hostile.PASSCODE)), start=False).test_client()
+    answer = client.post("/batch", data=entry.body, headers={"Content-Type": hostile.JSON} | entry.headers)
+    assert answer.status_code == entry.status
+    assert answer.json is not None
+    (result,) = answer.json["results"]
+    assert result["success"] is False
+    assert entry.says in result["msg"]
+    assert client.get("/data-out/gpu-data-simple").json == {}

@@ -16,7 +16,7 @@ from ..errors import Refusal
 from ..live.hosts import Hosts
 from ..live.identity import Sender
 from .access import Gate, bearer
-from .bodies import Body, count_values, may_repeat_a_key, measure, parse, repeated, repeated_keys
+from .bodies import Body, count_values, may_repeat_a_key, measure, parse, repeated, repeated_keys, size_of
 from .posts import take, told
 from .schema import Schema
 
@@ -31,7 +31,9 @@ def routes(gate: Gate, hosts: Hosts, schema: Schema, limits: Limits) -> Blueprin
         try:
             if wrong:
                 raise Refusal(400, wrong)
-            if isinstance(post, dict):
+            if not isinstance(post, dict):
+                post = None  # as wrong, whatever its size
+            else:
                 post["auth_code"] = ""
             return told(take(gate, hosts, schema, post, sender))
         except Refusal as refusal:
@@ -87,12 +89,18 @@ def _check_forms(batch: dict[str, Any], posts: list[Any], text: bytes | bytearra
     """What is wrong with the form of a post, by its place in the batch. Raises Refusal where it is the envelope's."""
     wrong: dict[int, str] = {}
     keys = measure("the batch", batch | {"posts": None}, limits)
+    is_counted = True
     for at, post in enumerate(posts):
         try:
             keys += measure("the post", post, limits)
         except Refusal as refusal:
             wrong[at] = str(refusal)
-    if wrong or may_repeat_a_key(text, keys):
+            is_counted = False
+        else:
+            is_long = len(text) > limits.body_bytes and isinstance(post, dict)
+            if is_long and len(orjson.dumps(post)) > limits.body_bytes:
+                wrong[at] = f"the post is larger than {size_of(limits.body_bytes)} ([limits] body_bytes)"
+    if not is_counted or may_repeat_a_key(text, keys):
         for path in _repeated_keys(text):
             if len(path) < 3 or path[0] != "posts" or not isinstance(path[1], int):
                 raise Refusal(400, repeated(path))

@@ -6,10 +6,12 @@ Whoever sends it costs little: what would take time or memory is refused before 
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+import msgspec
 import orjson
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wsgi import get_input_stream
@@ -20,10 +22,12 @@ from ..errors import Refusal
 LONGEST_KEY = 80
 LONGEST_LENGTH = 16
 LONGEST_PATH = 300
+LONG_BYTES = 2**20
 SURELY_TOO_MANY = 4
 """Times the limit. A comma may stand in a string too, so that up to here the document itself is counted."""
 
 _WHITE_SPACE = b" \t\r\n"
+_KEY_END = re.compile(rb'"[ \t\r\n]*:')
 _NOT_COUNTED = bytes(set(range(256)) - set(b",[{"))
 _GZIP = 31
 _PIECE_BYTES = 2**16
@@ -44,7 +48,7 @@ class Body:
         try:
             sent = _read(environ, limits.body_bytes)
         except RequestEntityTooLarge:
-            raise Refusal(413, f"{what} is larger than {_size(limits.body_bytes)} ([limits] body_bytes)") from None
+            raise Refusal(413, f"{what} is larger than {size_of(limits.body_bytes)} ([limits] body_bytes)") from None
         self._gzip = Gzip(sent) if coding == "gzip" else None
         self._sent = sent
 
@@ -69,7 +73,7 @@ class Body:
             text, is_all = self.start(min(len(text) + _UNPACKED_PIECE_BYTES, limit))
             if len(text) > limit:
                 packed = " when unpacked" if self._gzip else ""
-                raise Refusal(413, f"{self.what} is larger than {_size(limit)}{packed} ([limits] {settings[0]})")
+                raise Refusal(413, f"{self.what} is larger than {size_of(limit)}{packed} ([limits] {settings[0]})")
             if len(text) // 2 >= times * values_limit:  # else it can't have so many
                 values += count_values(text[counted:])
                 counted = len(text)
@@ -127,10 +131,22 @@ def parse(what: str, body: bytes | bytearray) -> Any:
     """Strict JSON: NaN, Infinity, numbers beyond a double and bad UTF-8 are refused. Raises Refusal(400)."""
     if not body:
         raise Refusal(400, f"{what} is empty: it must be a JSON object")
+    if len(body) > LONG_BYTES:
+        _look_for_the_end(what, body)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Refusal(400, f"{what} isn't valid JSON: {error.msg} at byte {error.pos}") from None
+
+
+def _look_for_the_end(what: str, body: bytes | bytearray) -> None:
+    """Raises Refusal(400) for what isn't JSON, at a fifth of what orjson's error costs for a long text."""
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except msgspec.DecodeError as error:
+        raise Refusal(400, f"{what} isn't valid JSON: {error}") from None
+    except RecursionError:
+        raise Refusal(400, f"{what} isn't valid JSON: nested too deeply") from None
 
 
 def read_post(limits: Limits, environ: Mapping[str, Any]) -> bytes | bytearray:
@@ -177,6 +193,8 @@ def may_repeat_a_key(body: bytes | bytearray, keys: int) -> bool:
     Without white space each of those follows a quotation mark; counting such places counts every one of them, and
     rarely more: where a string begins with a colon, or has one behind an escaped quotation mark.
     """
+    if len(body) > LONG_BYTES:  # where this is the faster way, and the other for a post of some kilobytes
+        return len(_KEY_END.findall(body)) != keys
     return body.translate(None, _WHITE_SPACE).count(b'":') != keys
 
 
@@ -246,5 +264,5 @@ def _too_many(what: str, limit: int, setting: str) -> Refusal:
     return Refusal(413, f"{what} has more than {limit} values ([limits] {setting})")
 
 
-def _size(size: int) -> str:
+def size_of(size: int) -> str:
     return f"{size // 2**20} MiB" if size % 2**20 == 0 else f"{size} bytes"
