@@ -7,10 +7,13 @@ LOCKS = cluster-dash-server/requirements.txt cluster-dash-mole/requirements.txt
 FOR_OLD_PYTHONS = cluster-dash-mole/smart_startup.py cluster-dash-mole/cluster_dash_mole tests/mole tests/*.py
 COMPILE = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
-.PHONY: run setup test test-quick lint bench lock clean
+.PHONY: run demo setup test test-quick lint bench lock clean
 
 run: .venv/runtime
 	@exec .venv/bin/python deploy/run.py --port $(PORT)
+
+demo: .venv/runtime
+	@exec .venv/bin/python deploy/run.py --demo --port $(PORT)
 
 setup: .venv/tests
 
@@ -33,6 +36,7 @@ bench: .venv/tests
 	.venv/bin/python benchmarks/hostile.py
 	.venv/bin/python benchmarks/serve.py
 	.venv/bin/python benchmarks/mole.py
+	.venv/bin/python benchmarks/simulate.py
 
 lock:
 	cd cluster-dash-mole && $(COMPILE) --python-version 3.9 --group build pyproject.toml -o requirements.txt

@@ -1,6 +1,8 @@
-"""`make run`: starts the server and a mole on this host, prints the address once it answers, ends both on Ctrl-C.
+"""`make run` and `make demo`: starts the server and a mole on this host, or with `--demo` a simulated fleet instead;
+prints the address once it answers, ends both on Ctrl-C.
 
-Both are the real programs, as a cluster runs them; only the mole's pace (2 s) and its server's address are set here.
+All are the real programs, as a cluster runs them; only the mole's pace (2 s) and its server's address are set here, and
+for the demo the server's settings in demo.toml.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from types import FrameType
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 POLL_S = 2
+DEMO_SPEED = 60  # a day in 24 minutes, the week in less than 3 hours
+DEMO_SETTINGS = ROOT / "deploy" / "demo.toml"
 ANSWER_WITHIN_S = 30
 END_WITHIN_S = 5
 
@@ -32,7 +36,10 @@ Child = subprocess.Popen[bytes]
 def main() -> int:
     parser = argparse.ArgumentParser(description="Start the server and a mole on this host.")
     parser.add_argument("--port", type=int, default=8080)
-    port: int = parser.parse_args().port
+    parser.add_argument("--demo", action="store_true", help="a simulated fleet in place of the mole")
+    asked = parser.parse_args()
+    is_demo: bool = asked.demo
+    port: int = asked.port
     if not LOWEST_PORT <= port <= HIGHEST_PORT:
         print(f"PORT={port} is no port: choose one from {LOWEST_PORT} to {HIGHEST_PORT}", file=sys.stderr)
         return 1
@@ -40,17 +47,20 @@ def main() -> int:
         signal.signal(end, _interrupt)
     if not _is_free(port):
         other = port + 1 if port < HIGHEST_PORT else 8080
-        print(f"Port {port} of {HOST} is taken. Choose another: make run PORT={other}", file=sys.stderr)
+        target = "demo" if is_demo else "run"
+        print(f"Port {port} of {HOST} is taken. Choose another: make {target} PORT={other}", file=sys.stderr)
         return 1
     children: list[Child] = []
     try:
-        children.append(_start_server(port))
+        children.append(_start_server(port, is_demo))
         url = f"http://{HOST}:{port}/"
         if not _wait_for_answer(url + "health", children[0]):
             print("The server did not start; its output above says why.", file=sys.stderr)
             return 1
-        children.append(_start_mole(url, port))
+        children.append(_start_fleet(url) if is_demo else _start_mole(url, port))
         print(f"\n  cluster-dash: {url}   (Ctrl-C ends it)\n", flush=True)
+        if is_demo:
+            print(f"  A simulated lab, of whose week an hour goes by each minute. Try also: curl {url}\n", flush=True)
         return _watch(children)
     except KeyboardInterrupt:
         return 0
@@ -75,9 +85,18 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _start_server(port: int) -> Child:
+def _start_server(port: int, is_demo: bool) -> Child:
     serve = ["-m", "cluster_dash_server", "serve", "--listen", f"{HOST}:{port}"]
-    return _start([sys.executable, *serve], os.environ.copy())
+    settings = {"CLUSTER_DASH_CONFIG": str(DEMO_SETTINGS)} if is_demo else {}
+    return _start([sys.executable, *serve], {**os.environ, **settings})
+
+
+def _start_fleet(url: str) -> Child:
+    """Its settings are all given here, so that those of a mole on this host don't count."""
+    words = ["-m", "cluster_dash_mole", "simulate", "--server", url, "--interval", "5", "--speed", str(DEMO_SPEED)]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("CLUSTER_DASH_MOLE_")}
+    environ["CLUSTER_DASH_MOLE_CONFIG"] = os.devnull
+    return _start([sys.executable, *words], {**environ, **_passcode()})
 
 
 def _start_mole(url: str, port: int) -> Child:
@@ -88,11 +107,14 @@ def _start_mole(url: str, port: int) -> Child:
         # Its own, so that it runs beside this host's mole and beside another `make run`.
         "CLUSTER_DASH_MOLE_STATE_STATE_DIR": str(Path(sys.prefix, f"mole-{port}").absolute()),
     }
-    passcode = os.environ.get("CLUSTER_DASH_PASSCODE")
-    if passcode:
-        environ["CLUSTER_DASH_MOLE_JSON_SENDER_LOGGER_AUTH_CODE"] = passcode
     script = ROOT / "cluster-dash-mole" / "smart_startup.py"
-    return _start([sys.executable, str(script)], {**os.environ, **environ})
+    return _start([sys.executable, str(script)], {**os.environ, **environ, **_passcode()})
+
+
+def _passcode() -> dict[str, str]:
+    """The server's own, as the sender's setting."""
+    passcode = os.environ.get("CLUSTER_DASH_PASSCODE")
+    return {"CLUSTER_DASH_MOLE_JSON_SENDER_LOGGER_AUTH_CODE": passcode} if passcode else {}
 
 
 def _start(command: list[str], environ: dict[str, str]) -> Child:
@@ -114,7 +136,7 @@ def _wait_for_answer(url: str, server: Child) -> bool:
 def _watch(children: list[Child]) -> int:
     """Until one of them ends by itself, which is a failure."""
     while True:
-        for name, child in zip(("server", "mole"), children, strict=True):
+        for name, child in zip(("server", "sender"), children, strict=True):
             if child.poll() is not None:
                 print(f"The {name} ended with exit code {child.returncode}.", file=sys.stderr)
                 return 1

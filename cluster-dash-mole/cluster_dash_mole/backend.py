@@ -20,14 +20,16 @@ _SAY_AGAIN_AFTER_S = 3600.0
 class DeliveryError(Exception):
     """Why a post was not taken, for a person.
 
-    `retry` False: this very post will never be taken. `wait_s`: stay away at least so long.
+    `retry` False: this very post will never be taken. `wait_s`: stay away at least so long. `status` is that of the
+    answer, None where there was none.
     """
 
-    def __init__(self, reason: str, retry: bool = True, wait_s: float = 0.0) -> None:
+    def __init__(self, reason: str, retry: bool = True, wait_s: float = 0.0, status: int | None = None) -> None:
         text = "".join(letter if letter.isprintable() else " " for letter in reason)
         super().__init__(text if len(text) <= _MOST_REASON else text[:_MOST_REASON] + "…")
         self.retry = retry
         self.wait_s = wait_s
+        self.status = status
 
 
 class Backend:

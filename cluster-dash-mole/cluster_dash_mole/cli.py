@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster_dash_mole import __version__
+from cluster_dash_mole.simulate.command import add_command as add_simulate
 from cluster_dash_mole.startup import main as run_mole
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"cluster-dash-mole {__version__}")
     parser.add_argument("--config", metavar="FILE", type=Path, help="the file with the settings")
-    commands = parser.add_subparsers(dest="command", metavar="{check,print}")
+    commands = parser.add_subparsers(dest="command", metavar="{check,print,simulate}")
     config = argparse.ArgumentParser(add_help=False)
     config.add_argument("--config", metavar="FILE", type=Path, help=argparse.SUPPRESS, default=argparse.SUPPRESS)
     commands.add_parser(
@@ -41,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     printing = commands.add_parser("print", parents=[config], help="show one post as JSON, and send nothing")
     printing.add_argument("--table", action="store_true", help="as the table that a terminal gets")
+    add_simulate(commands, [config])
     return parser
 
 
@@ -52,9 +54,13 @@ def main(words: Sequence[str] | None = None) -> int:
     folder = Path.cwd()
     if asked.command is None:
         return run_mole(folder)
-    from cluster_dash_mole.check import check, print_post
-
     try:
+        if asked.command == "simulate":
+            from cluster_dash_mole.simulate.command import run as simulate
+
+            return simulate(asked, folder)
+        from cluster_dash_mole.check import check, print_post
+
         return check(folder) if asked.command == "check" else print_post(folder, asked.table)
     except BrokenPipeError:  # of `cluster-dash-mole print | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -95,8 +95,11 @@ class JsonSenderLogger(Backend):
 
     def deliver(self, post: dict[str, Any]) -> None:
         """One POST; taken is what the server calls a success."""
+        self.deliver_body(encode_post(post, self._settings.auth_code))
+
+    def deliver_body(self, body: bytes) -> dict[str, Any]:
+        """The same for what is JSON already, auth_code included; the server's answer."""
         self.tell_if_insecure()
-        body = encode_post(post, self._settings.auth_code)
         headers = {"Content-Type": "application/json", "Connection": "close" if self._closes else "keep-alive"}
         is_packed = self._settings.gzip and self._takes_gzip and len(body) > _LEAST_GZIPPED_BYTES
         if is_packed:
@@ -104,13 +107,15 @@ class JsonSenderLogger(Backend):
             headers["Content-Encoding"] = "gzip"
         try:
             sent_at = time.time()
-            self._note_answer(self._post(body, headers), sent_at, time.time())
+            said = self._post(body, headers)
+            self._note_answer(said, sent_at, time.time())
         except DeliveryError as error:
             if not is_packed or error.retry:
                 raise
             # Another server may stand there now, which can't unpack.
             self._takes_gzip = False
-            raise DeliveryError(str(error), wait_s=error.wait_s) from error
+            raise DeliveryError(str(error), wait_s=error.wait_s, status=error.status) from error
+        return said
 
     def _post(self, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
         """What the server answers to a post that it has taken."""
@@ -225,7 +230,7 @@ def check_answer(response: requests.Response, body: bytes) -> dict[str, Any]:
         reason = f"answers {status}: {said['msg']}"
     else:
         reason = f"answers {status}, but not as a cluster-dash server does"
-    raise DeliveryError(reason, retry, wait_s)
+    raise DeliveryError(reason, retry, wait_s, status)
 
 
 def read_retry_after(header: str | None, now: float) -> float:

@@ -30,9 +30,7 @@ _EXPLAINED = {
 }
 
 
-_HUNG = (
-    "the NVIDIA driver does not answer: see the kernel log (dmesg) for NVRM and Xid lines; often only a reboot helps"
-)
+HUNG = "the NVIDIA driver does not answer: see the kernel log (dmesg) for NVRM and Xid lines; often only a reboot helps"
 
 
 _SLOW = "NVML is slow: these are its values before"
@@ -215,7 +213,7 @@ class NvmlReader:
         limit_s = self._deadlines.reading_s if has_answered else self._deadlines.first_s
         since = self._wall_clock() - waited_s
         if waited_s >= limit_s:
-            self._hung = self._hung or _Trouble(_HUNG, since)
+            self._hung = self._hung or _Trouble(HUNG, since)
             return Report("hung", None, *self._hung.told)
         if self._last_gpus is None and self._trouble:  # tried again: until that has an end the trouble lasts
             return Report("error", None, *self._trouble.told)
