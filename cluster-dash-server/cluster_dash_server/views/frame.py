@@ -59,6 +59,7 @@ def register(app: Flask, warnings: Callable[[], list[str]], plotly: Plotly, guar
         gib=wording.gib,
         mib_as_gib=wording.mib_as_gib,
         number=wording.number,
+        rate=wording.rate,
         duration=wording.duration,
         when=wording.when,
         whole=wording.whole,

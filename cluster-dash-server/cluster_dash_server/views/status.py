@@ -9,7 +9,7 @@ from flask import Blueprint, Response, render_template, request
 from ..errors import Refusal, wants_page
 from ..live.hosts import Hosts
 from ..query import by_device, host_now, now
-from . import figures
+from . import figures, host_tables
 from .host_figures import headline_of_host, of_host
 from .text import fleet_table, notes_of, totals, troubles_of
 from .wording import shortened
@@ -60,6 +60,8 @@ def routes(hosts: Hosts, warnings: Callable[[], list[str]]) -> Blueprint:
             long=long,
             shortened=shortened(kept.headline_s if long else kept.recent_s, kept.share, kept.memory_mib),
             events=hosts.events(found),
+            tables=host_tables,
+            wear=host_tables.wear(row.post),
             beside={name: by_device(row.post, metric) for name, metric in BESIDE.items()},
         )
         return Response(page, headers={"Vary": "Accept"})
