@@ -98,7 +98,7 @@ def bench_post(name: str, post: posts.Post) -> None:
     show("points", cpu_us(lambda: points_of_post(post), 500))
     claim = Claim(arrival_of(post, orjson.dumps(post), SOMEBODY, 0))
     show("whose it is, and whether it was here", cpu_us(lambda: admit(claim, next_post()), 2000))
-    show("record in memory, both included", cpu_us(lambda: hosts.record(next_post(), points, time.time()), 500))
+    show("record in memory, both included", cpu_us(lambda: hosts.record(next_post(), points), 500))
     send = {"content_type": "application/json"}
     show("POST / through Flask's test client", cpu_us(lambda: client.post("/", data=next_body(), **send), 200))
     batch = json.dumps({"auth_code": posts.PASSCODE, "posts": [next_post() for _ in range(100)]}).encode()

@@ -22,6 +22,7 @@ from .background import Background, stop_all
 from .config import Config, ConfigError, read_config
 from .headers import add_headers
 from .hostcheck import check_host
+from .live.clock import Clock, since_boot
 from .live.hosts import Hosts
 from .receive import batch
 from .receive.access import Gate
@@ -29,6 +30,7 @@ from .receive.posts import Posts
 from .receive.schema import Schema
 from .receive.tokens import Tokens, token_path
 from .views import assets, charts, frame, legacy, status
+from .views.clock import clock_facts, clock_warnings
 from .views.health import Health
 
 __version__ = "0.1.0"
@@ -41,7 +43,8 @@ def create_app(
     *,
     start: bool = True,
     guarded: bool = False,
-    monotonic: Callable[[], float] = time.monotonic,
+    monotonic: Callable[[], float] = since_boot,
+    wall: Callable[[], float] = time.time,
 ) -> Flask:
     """The WSGI application. `start=False` starts no thread and touches neither signals nor the log's set-up.
 
@@ -52,15 +55,19 @@ def create_app(
         logs.set_up(config.log.format, config.log.level)
     gate = Gate(config.access, Tokens(token_path(config.access, os.environ), monotonic))
     schema = Schema(config.limits)
-    hosts = Hosts(config.live, monotonic)
+    hosts = Hosts(config.live, Clock(monotonic, wall))
 
     def warnings() -> list[str]:
-        return [*gate.warnings(), *hosts.warnings()]
+        return [*gate.warnings(), *notes_of_hosts()]
+
+    def notes_of_hosts() -> list[str]:
+        return [*hosts.warnings(), *clock_warnings(hosts)]
 
     plotly = assets.Plotly()
     background = [
         Background("forget old history", lambda: _forget_old_history(hosts)),
         Background("compress plotly.js", plotly.compress),
+        Background("look at the clock", lambda: _look_at_clock(hosts)),
         Background("count repeated log lines", logs.tell_counts),
     ]
 
@@ -76,7 +83,8 @@ def create_app(
     app.register_blueprint(charts.routes(hosts))
     app.register_blueprint(legacy.routes(hosts))
     app.register_blueprint(assets.routes(plotly))
-    app.register_blueprint(Health(background, lambda: [*gate.troubles(), *hosts.warnings()]).routes())
+    health = Health(background, lambda: [*gate.troubles(), *notes_of_hosts()], lambda: clock_facts(hosts))
+    app.register_blueprint(health.routes())
 
     if start:
         _start(background)
@@ -98,6 +106,11 @@ def _forget_old_history(hosts: Hosts) -> float:
     hosts.forget_silent_hosts()
     hosts.keep_within_memory()
     return 10.0
+
+
+def _look_at_clock(hosts: Hosts) -> float:
+    hosts.clock.look()
+    return 5.0
 
 
 def _start(background: list[Background]) -> None:

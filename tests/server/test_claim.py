@@ -9,6 +9,7 @@ from typing import Any
 
 import posts
 import pytest
+from clock_standin import wall_beside
 from flask.testing import FlaskClient
 
 from cluster_dash_server import create_app
@@ -24,7 +25,7 @@ class Site:
     def __init__(self, **live: Any) -> None:
         self.now_s = 1000.0
         config = Config(Access(passcode=posts.PASSCODE), Live(**live))
-        self.app = create_app(config, start=False, monotonic=lambda: self.now_s)
+        self.app = create_app(config, start=False, monotonic=lambda: self.now_s, wall=wall_beside(lambda: self.now_s))
         self.client: FlaskClient = self.app.test_client()
 
     def send(self, post: posts.Post, address: str = FIRST) -> Any:
@@ -284,12 +285,12 @@ def test_a_post_that_was_long_on_its_way_is_no_wrong_clock() -> None:
     site.send(machine("a", mono_s=50_000.0))
     site.now_s += 40
     late = machine("a", mono_s=50_005.0)
-    late["timestamp"] -= 35
+    late["timestamp"] += 40 - 35  # the server's clocks have gone on by as much
     site.send(late)
     assert "its clock is" not in site.page()
     site.now_s += 5
     behind = machine("a", mono_s=50_045.0)
-    behind["timestamp"] -= 35
+    behind["timestamp"] += 45 - 35
     site.send(behind)
     assert "its clock is 35 s behind" in site.page()
 

@@ -105,7 +105,7 @@ def take(gate: Gate, hosts: Hosts, schema: Schema, post: Any, sender: Sender) ->
     gate.check_name(sender, post)
     kept: dict[str, Any] = {name: post[name] for name in KEPT if name in post}
     try:
-        return hosts.record(kept, points_of_post(kept), time.time(), sender)
+        return hosts.record(kept, points_of_post(kept), sender)
     except HostsFull as error:
         raise Refusal(429, str(error)) from None
     except NameTaken as error:

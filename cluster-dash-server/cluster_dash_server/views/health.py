@@ -1,4 +1,6 @@
-"""`GET /health`: whether the server does its work, and with `?verbose` how each background thread is."""
+"""`GET /health`: whether the server does its work, and with `?verbose` how its clock and each background thread
+are.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,15 @@ from ..background import Background
 
 
 class Health:
-    def __init__(self, background: list[Background], notes: Callable[[], list[str]] = list) -> None:
+    def __init__(
+        self,
+        background: list[Background],
+        notes: Callable[[], list[str]] = list,
+        clock: Callable[[], dict[str, object]] = dict,
+    ) -> None:
         self._background = background
         self._notes = notes
+        self._clock = clock
 
     def reasons(self) -> list[str]:
         """Why the server is not healthy; none where it is."""
@@ -29,6 +37,7 @@ class Health:
             if notes := self._notes():  # a person should look; the server does its work
                 body["notes"] = notes
             if "verbose" in request.args:
+                body["clock"] = self._clock()
                 body["threads"] = [
                     {
                         "name": step.name,

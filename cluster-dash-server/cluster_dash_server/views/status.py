@@ -47,7 +47,7 @@ def routes(hosts: Hosts, warnings: Callable[[], list[str]]) -> Blueprint:
         drawn = headline_of_host(hosts, found) if long else of_host(hosts, found)
         if request.accept_mimetypes.best == "application/json":
             return figures.as_json(drawn)
-        row, kept = host_now(hosts, found), hosts.kept(found)
+        row, kept = host_now(hosts, found, hosts.own_error()), hosts.kept(found)
         page = render_template(
             "host.html",
             row=row,

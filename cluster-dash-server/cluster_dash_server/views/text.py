@@ -137,7 +137,7 @@ def _conflicts(row: HostNow) -> list[str]:
 
 
 def _clock(row: HostNow) -> list[str]:
-    skew_s = row.latest.skew_s
+    skew_s = row.skew_s
     if skew_s is None:
         return []
     if abs(skew_s) > DAY_S:
