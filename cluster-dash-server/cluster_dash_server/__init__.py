@@ -29,7 +29,8 @@ from .receive.access import Gate
 from .receive.posts import Posts
 from .receive.schema import Schema
 from .receive.tokens import Tokens, token_path
-from .views import assets, charts, frame, legacy, status
+from .viewing import Viewing, read_secret
+from .views import assets, charts, frame, legacy, login, status
 from .views.clock import clock_facts, clock_warnings
 from .views.health import Health
 
@@ -53,7 +54,8 @@ def create_app(
     config = config or _config_or_exit()
     if start:
         logs.set_up(config.log.format, config.log.level)
-    gate = Gate(config.access, Tokens(token_path(config.access, os.environ), monotonic))
+    tokens = Tokens(token_path(config.access, os.environ), monotonic)
+    gate = Gate(config.access, tokens)
     schema = Schema(config.limits)
     hosts = Hosts(config.live, Clock(monotonic, wall))
 
@@ -77,6 +79,8 @@ def create_app(
     app.url_map.merge_slashes = False
     frame.register(app, warnings, plotly, guarded)
     errors.register(app)
+    if password := config.access.viewing_password:
+        login.register(app, Viewing(password, read_secret(tokens.path.with_name("viewing.key")), wall, monotonic))
     app.register_blueprint(receive.routes())
     app.register_blueprint(batch.routes(gate, hosts, schema, config.limits))
     app.register_blueprint(status.routes(hosts, warnings))

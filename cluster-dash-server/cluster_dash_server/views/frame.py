@@ -15,6 +15,7 @@ from flask_compress import Compress  # pyright: ignore[reportUnknownVariableType
 from ..headers import CSP, PLOTLY_POLICY
 from . import wording
 from .assets import Plotly
+from .login import is_signed_in, may_look
 
 NAVIGATION = (
     ("Fleet", "status.fleet"),
@@ -75,6 +76,8 @@ def register(app: Flask, warnings: Callable[[], list[str]], plotly: Plotly, guar
         asset=asset,
         navigation=NAVIGATION,
         warnings=warnings,
+        may_look=may_look,
+        is_signed_in=is_signed_in,
         unguarded=None if guarded else UNGUARDED,
         plotly_url=plotly.url,
         missing=wording.MISSING,
