@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cluster_dash_mole.simulate.truth import HostTruth
 
 DEFAULT_START_S = 34 * HOUR_S  # Tuesday at 10 in the morning
+DEFAULT_BEGAN_AT = 1795514400.0  # for whoever needs no posts of now
 _WEEKS = 61  # so many plans at most for hosts that are alike: making one takes some milliseconds
 
 
@@ -42,7 +43,7 @@ class Fleet:
         scenario: str = "demo",
         gpus_per_host: int = 8,
         interval_s: float = 5.0,
-        began_at: float = 0.0,
+        began_at: float = DEFAULT_BEGAN_AT,
         speed: float = 60.0,
         start_s: float = DEFAULT_START_S,
         spread: bool = True,

@@ -73,9 +73,10 @@ class Gpu:
         """Its numbers in the post of that number, each at its place. `up_s`: since the driver was loaded."""
         model = self.model
         load = find_load(work.job, work.elapsed_s, self.salt, number) if work else _REST
-        if self.tenants:
-            load = Load(0.0, sum(share * held for _, share, held in _INSTANCES), 0.3 + 0.02 * noise(self.salt, number))
         held_mib = float(int(load.memory * (model.total_mib - model.reserved_mib - 600)))
+        if self.tenants:
+            load = Load(0.0, 0.0, 0.3 + 0.02 * noise(self.salt, number))
+            held_mib = sum(self._held_mib(place) for place in range(len(_INSTANCES)))
         used_mib = held_mib + _LITTLE_MIB + (_DESKTOP_MIB if self.has_desktop else 0)
         power = min(1.0, load.power) * (0.62 if self.is_hot else 1.0)
         watts = model.idle_w + (model.limit_w - model.idle_w) * power + 1.5 * noise(self.salt + 3, number)
@@ -186,21 +187,22 @@ class Gpu:
         return 20_000 + (self.salt + 977 * place) % 1_000_000
 
     def _tenant_process(self, place: int, person: Person) -> dict[str, Any]:
-        _, share, held = _INSTANCES[place]
         command = f"python finetune.py --run runs/{person.login}/small-{self.index}{place} --bf16"
-        memory = float(int(share * held * self.model.total_mib))
-        process = {"mem": memory, "time": 1204.5, "name": "python", "uid": person.uid}
+        process = {"mem": self._held_mib(place), "time": 1204.5, "name": "python", "uid": person.uid}
         return {**process, "command": command}
+
+    def _held_mib(self, place: int) -> float:
+        _, share, held = _INSTANCES[place]
+        return float(int(share * held * self.model.total_mib))
 
     def _instances(self) -> list[dict[str, Any]]:
         instances: list[dict[str, Any]] = []
-        for place, (name, share, held) in enumerate(_INSTANCES):
-            total = float(int(share * self.model.total_mib))
+        for place, (name, share, _) in enumerate(_INSTANCES):
             instances.append({
                 "name": f"{self.model.name} MIG {name}",
                 "uuid": "MIG-" + uuid_of(self.uuid, place),
-                "total_mem": total,
-                "used_mem": float(int(held * total)) + 13,
+                "total_mem": float(int(share * self.model.total_mib)),
+                "used_mem": self._held_mib(place) + 13,
                 "pids": [self._tenant_pid(place)] if place < len(self.tenants) else [],
             })  # fmt: skip
         return instances
