@@ -260,6 +260,21 @@ def test_a_split_gpu_has_instances_and_no_utilisation(fleet: Fleet) -> None:
     assert split.index not in post["metrics"]["sys.gpu.util_max_percent"]["device"]
 
 
+def test_a_hot_gpu_is_slowed_down_beside_its_siblings(fleet: Fleet) -> None:
+    siblings = fleet.truth(fleet.names.index("a100-02"), LATER).gpus[4:]
+    assert [bool((gpu.throttle or 0) & 0x20) for gpu in siblings] == [False, False, True, False]
+    assert max(siblings, key=lambda gpu: gpu.temperature_c or 0).index == 6
+    assert min(siblings, key=lambda gpu: gpu.power_w or 0).index == 6
+    clocks = post_of(fleet, "a100-02")["metrics"]["sys.gpu.sm_clock_mhz"]["value"][4:]
+    assert clocks.index(min(clocks)) == 2
+
+
+def test_network_homes_are_one_for_all(fleet: Fleet) -> None:
+    posts = [fleet.post(host, LATER) for host in range(len(fleet))]
+    homes = [post["disk"]["/home"]["percent_used"] for post in posts if "/home" in post["disk"]]
+    assert len({share for share in homes if share is not None}) == 1
+
+
 # What is told is what is sent
 
 

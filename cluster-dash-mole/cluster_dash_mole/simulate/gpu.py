@@ -58,7 +58,7 @@ class Work(NamedTuple):
 
 
 class Gpu:
-    """A GPU of a host. What befalls it is set from outside: `hot`, `failing`, `tenants` (of a split one)."""
+    """A GPU of a host. What befalls it is set from outside: `is_hot`, `has_desktop`, `tenants` (of a split one)."""
 
     def __init__(self, seed: str, host: str, model: GpuModel, index: int) -> None:
         self.host, self.model, self.index = host, model, index
@@ -66,8 +66,9 @@ class Gpu:
         self.uuid = "GPU-" + uuid_of(seed, host, "gpu", index)
         self.id = gpu_id({"id_index": index, "name": model.name, "uuid": self.uuid})
         self.pci_bus_id = f"0000:{0x17 + 0x1A * index % 0xE0:02x}:00.0"
-        self.is_hot = self.is_failing = self.has_desktop = False
+        self.is_hot = self.has_desktop = False
         self.tenants: Sequence[Person] = ()
+        self.tenants_since = 0.0
 
     def read(self, work: Work | None, number: int, now: float, up_s: float) -> list[float]:
         """Its numbers in the post of that number, each at its place. `up_s`: since the driver was loaded."""
@@ -189,7 +190,7 @@ class Gpu:
     def _tenant_process(self, place: int, person: Person) -> dict[str, Any]:
         command = f"python finetune.py --run runs/{person.login}/small-{self.index}{place} --bf16"
         process = {"mem": self._held_mib(place), "time": 1204.5, "name": "python", "uid": person.uid}
-        return {**process, "command": command}
+        return {**process, "command": command, "started_at": self.tenants_since}
 
     def _held_mib(self, place: int) -> float:
         _, share, held = _INSTANCES[place]
@@ -207,14 +208,14 @@ class Gpu:
             })  # fmt: skip
         return instances
 
-    def tell(self, work: Work | None, numbers: Sequence[float], desktop_since: float) -> truth.GpuTruth:
+    def tell(self, work: Work | None, numbers: Sequence[float]) -> truth.GpuTruth:
         """What is true of it while nothing is wrong with it."""
         users = [work.person.login] if work else [person.login for person in self.tenants]
         users += ["gdm"] if self.has_desktop else []
         since = work.started_at if work else None
         state = truth.FREE
         if self.tenants:
-            state, since = truth.MIG, desktop_since
+            state, since = truth.MIG, self.tenants_since
         elif work:
             state = truth.SPINNING if work.job.kind.name == "spin" else truth.IN_USE
             if work.is_idle:

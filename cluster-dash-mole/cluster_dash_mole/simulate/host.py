@@ -88,6 +88,7 @@ class Host:
         gpu.has_desktop = plan.has_desktop and index == 0
         if index in plan.mig:
             gpu.tenants = [self._person(index), self._person(index + 5)]
+            gpu.tenants_since = self._booted_at + 7200
         return gpu
 
     def _person(self, number: int) -> Person:
@@ -130,7 +131,7 @@ class Host:
             return gpu.tell_gone(truth.LOST, faulty_since)
         at = self.sent_at(number)
         work = self._work_on(gpu, at)
-        told = gpu.tell(work, gpu.read(work, number, at, at - self._booted_at), self._booted_at)
+        told = gpu.tell(work, gpu.read(work, number, at, at - self._booted_at))
         if scenario.SEED_FORMAT in self.plan.conditions:
             told = dataclasses.replace(told, power_w=None, temperature_c=None, throttle=None)
         return told
@@ -195,7 +196,7 @@ class Host:
         wall = at + self._clock_ahead_s
         traffic = 2e6 * (1 + jitter) + 9e7 * busy * (1.2 + other)
         shared = int(2**28 + busy * 2**31)
-        root, data, home = self._disks_used(up_s)
+        root, data, home = self._disks_used(at)
         return [
             wall, cpu, load * (1 + 0.1 * jitter), load, load * 0.97, plan.memory_gib - used_gib, used_gib,
             time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(wall)), number + 1, up_s,
@@ -207,9 +208,9 @@ class Host:
             root * 892, root * 100, data * 14308, data * 100, home * 80000, home * 100,
         ]  # fmt: skip
 
-    def _disks_used(self, up_s: float) -> tuple[float, float, float]:
+    def _disks_used(self, at: float) -> tuple[float, float, float]:
         """Shares of /, /data and /home. The last is one for all hosts."""
-        grown = up_s / _DAY_S % 30 / 1000
+        grown = at / _DAY_S % 30 / 1000
         data = 0.3 + self._salt % 50 / 100 + grown
         if scenario.DISK_FULL in self.plan.conditions:
             data = 0.977 + grown / 10
