@@ -30,13 +30,17 @@ from .receive.posts import Posts
 from .receive.schema import Schema
 from .receive.tokens import Tokens, token_path
 from .viewing import Viewing, read_secret
-from .views import assets, charts, frame, legacy, login, status
+from .views import assets, charts, frame, legacy, login, status, stream
 from .views.clock import clock_facts, clock_warnings
+from .views.fleet.model import Fleets
 from .views.health import Health
 
 __version__ = "0.1.0"
 
 log = logging.getLogger(__name__)
+
+BARE_THREADS = 4
+"""Of a bare waitress-serve."""
 
 
 def create_app(
@@ -66,8 +70,10 @@ def create_app(
         return [*hosts.warnings(), *clock_warnings(hosts)]
 
     plotly = assets.Plotly()
+    fleets = Fleets(hosts, config.hosts)
+    held = stream.Held(min(config.serve.held_streams, (config.serve.threads if guarded else BARE_THREADS) // 2))
     background = [
-        Background("forget old history", lambda: _forget_old_history(hosts)),
+        Background("forget old history", lambda: _forget_old_history(hosts, fleets)),
         Background("compress plotly.js", plotly.compress),
         Background("look at the clock", lambda: _look_at_clock(hosts)),
         Background("count repeated log lines", logs.tell_counts),
@@ -84,6 +90,7 @@ def create_app(
     app.register_blueprint(receive.routes())
     app.register_blueprint(batch.routes(gate, hosts, schema, config.limits))
     app.register_blueprint(status.routes(hosts, warnings))
+    app.register_blueprint(stream.routes(fleets, hosts.changes, config.hosts, held))
     app.register_blueprint(charts.routes(hosts))
     app.register_blueprint(legacy.routes(hosts))
     app.register_blueprint(assets.routes(plotly))
@@ -106,9 +113,10 @@ def _config_or_exit() -> Config:
         sys.exit(f"cluster-dash-server: {error}")
 
 
-def _forget_old_history(hosts: Hosts) -> float:
+def _forget_old_history(hosts: Hosts, fleets: Fleets) -> float:
     hosts.forget_silent_hosts()
     hosts.keep_within_memory()
+    fleets.rest()
     return 10.0
 
 

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 import msgspec
 
+from .patterns import MOST_NAMES, PatternError, expand
+
 PUBLISHED_PASSCODE = "lab_cluster_2025"
 """Stands in the public documentation: whoever can reach the server knows it."""
 
@@ -93,8 +95,43 @@ class Serve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
     idle_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 75.0
     send_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 20.0
+    held_streams: Annotated[int, msgspec.Meta(ge=0, le=128)] = 2
+    """Open streams that hold a thread each; never more than half of the threads. One more gets the short kind."""
     trusted_proxy: str = ""
     """The address of the one reverse proxy whose X-Forwarded-For, -Proto and -Host are believed; * for any."""
+
+
+TagName = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x20\x7f,:]+$")]
+
+
+class HostNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the server should know of the hosts before they report."""
+
+    expected: tuple[str, ...] = ()
+    """Shown as silent until they post; `gpu[01-16]` is sixteen of them."""
+    hide_users_in_kiosk: bool = False
+    """True: on a wall screen (?kiosk=1) a letter stands for each user."""
+    tags: dict[TagName, tuple[str, ...]] = {}
+    """The hosts of each: names, ranges, and patterns with * and ?."""
+
+    def __post_init__(self) -> None:
+        check_names(("hosts", "expected"), self.expected)
+        check_names(("hosts", "tags"), self.tags)
+
+
+def check_names(setting: tuple[str, str], value: Any) -> None:
+    """Raises ValueError where a name of a host in it is none; of other settings nothing."""
+    try:
+        if setting == ("hosts", "expected"):
+            names = sum(len(expand(text)) for text in value)
+        elif setting == ("hosts", "tags"):
+            names = sum(len(expand(text, wild=True)) for texts in value.values() for text in texts)
+        else:
+            return
+    except PatternError as error:
+        raise ValueError(str(error)) from None
+    if names > MOST_NAMES:
+        raise ValueError(f"stands for more than {MOST_NAMES} names")
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,6 +142,7 @@ class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     access: Access = Access()
     live: Live = Live()
+    hosts: HostNames = HostNames()
     limits: Limits = Limits()
     serve: Serve = Serve()
     log: Log = Log()
@@ -189,9 +227,12 @@ def _convert(settings: dict[str, Any], sources: dict[tuple[str, str], str], file
             text = source.startswith(PREFIX)
             if text and get_origin(types[key]) is tuple:
                 value = str(value).replace(",", " ").split()
+            elif text and get_origin(types[key]) is dict:
+                value = _read_object(str(value))
             try:
-                converted.setdefault(section, {})[key] = msgspec.convert(value, types[key], strict=not text)
-            except msgspec.ValidationError as error:
+                right = converted.setdefault(section, {})[key] = msgspec.convert(value, types[key], strict=not text)
+                check_names((section, key), right)
+            except ValueError as error:  # msgspec's is one
                 shown = "(a secret)" if (section, key) in SECRETS else repr(value)
                 one_of = get_args(types[key]) if get_origin(types[key]) is Literal else ()
                 allowed = f"must be one of {', '.join(one_of)}" if one_of else _worded(error)
@@ -199,11 +240,22 @@ def _convert(settings: dict[str, Any], sources: dict[tuple[str, str], str], file
     return msgspec.convert(converted, Config)
 
 
-def _worded(error: msgspec.ValidationError) -> str:
+def _read_object(text: str) -> Any:
+    """JSON; what is none stays text, which is then refused by its type."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+
+
+def _worded(error: ValueError) -> str:
+    if not isinstance(error, msgspec.ValidationError):
+        return str(error)
     text = str(error).lower().split(", got ")[0]
     for kind, words in (
         *(("int", "a whole number"), ("float", "a number"), ("bool", "true or false")),
         *(("str | null", "a text"), ("str", "a text"), ("array", "a list of texts")),
+        ("object", 'a table, as JSON {"rack-3": ["gpu0*", "gpu[11-14]"]}'),
     ):
         text = text.replace(f"expected `{kind}`", f"expected {words}")
     return text.replace("a text matching regex '^/'", "an absolute path").replace("`", "")

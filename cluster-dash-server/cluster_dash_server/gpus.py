@@ -13,8 +13,13 @@ from .throttle import reasons_of
 NO_INDEX = 65535
 FREE_BELOW_MIB = 1024
 FREE_BELOW_PERCENT = 5
+WORKS_FROM_PERCENT = 5
 LITTLE_USED_BELOW_PERCENT = 30
 WITH_VALUES = ("ok", "error")
+DISPLAY_SERVERS = frozenset(
+    {"X", "Xorg", "Xwayland", "gnome-shell", "kwin_wayland", "kwin_x11", "plasmashell", "sddm-greeter", "weston"}
+)
+"""Programs that draw a screen: moles list them too, and they take the GPU from nobody."""
 
 
 @dataclass(slots=True)
@@ -36,6 +41,15 @@ class MigInstance:
     uuid: str | None
     total_mib: float | None
     used_mib: float | None
+    processes: int | None
+    """None where the mole doesn't tell."""
+
+    @property
+    def is_free(self) -> bool:
+        """By memory and processes: no driver tells what an instance does."""
+        if self.used_mib is None or not self.total_mib or self.processes:
+            return False
+        return self.used_mib < FREE_BELOW_MIB and self.used_mib / self.total_mib * 100 < FREE_BELOW_PERCENT
 
 
 @dataclass(slots=True)
@@ -76,8 +90,22 @@ class Gpu:
         return reasons_of(self.entry.get("throttle_reasons")) if self.has_values else []
 
     @property
+    def is_split(self) -> bool:
+        """By MIG: then the driver tells no utilisation of it."""
+        return self.entry.get("mig") is not None
+
+    @property
     def mig(self) -> list[MigInstance]:
         return _instances(self.entry.get("mig") or []) if self.has_values else []
+
+    @property
+    def has_compute(self) -> bool:
+        """Whether a process is on it that isn't known to only draw a screen."""
+        return any(
+            process.get("name") not in DISPLAY_SERVERS
+            for processes in self.users.values()
+            for process in processes.values()
+        )
 
     @property
     def number(self) -> str:
@@ -92,10 +120,7 @@ class Gpu:
     @property
     def is_free(self) -> bool:
         """Known to hold next to nothing and to do nothing; what isn't known isn't free."""
-        share = self.mem_percent
-        if not self.is_readable or share is None or self.used_mib is None or self.util_percent is None:
-            return False
-        return self.used_mib < FREE_BELOW_MIB and max(share, self.util_percent) < FREE_BELOW_PERCENT
+        return condition_of(self) == FREE
 
     @property
     def is_little_used(self) -> bool:
@@ -166,9 +191,51 @@ def _share(percent: float | None) -> float | None:
     return percent if percent is not None and percent <= 100 else None
 
 
+FREE, HELD, WORKS, OCCUPIED, SPLIT, UNKNOWN = "free", "held", "works", "occupied", "split", "unknown"
+"""What a readable GPU does, see `condition_of`. The others are the states that a mole tells: lost, hung, error."""
+
+
+def condition_of(gpu: Gpu) -> str:
+    """What the GPU does by this one reading of it.
+
+    works: utilisation of 5 % or more. free: less, no compute process, under 1 GiB and under 5 % of its memory.
+    held: less, and more memory than that. occupied: less, a process, and little memory. split: by MIG, and somebody is
+    on it. unknown: a value is missing that this needs. lost, hung and error: as the mole says.
+    """
+    if gpu.state != "ok":
+        return gpu.state
+    util, share, used = gpu.util_percent, gpu.mem_percent, gpu.used_mib
+    if gpu.entry.get("mig") is not None:
+        return _of_split(gpu)
+    if util is None:
+        return UNKNOWN
+    if util >= WORKS_FROM_PERCENT:
+        return WORKS
+    if share is None or used is None:
+        return UNKNOWN
+    if used >= FREE_BELOW_MIB or share >= FREE_BELOW_PERCENT:
+        return HELD
+    return OCCUPIED if gpu.users and gpu.has_compute else FREE
+
+
+def _of_split(gpu: Gpu) -> str:
+    instances = gpu.mig
+    if gpu.has_compute or any(each.processes for each in instances):
+        return SPLIT
+    if not instances or any(each.used_mib is None for each in instances):
+        return UNKNOWN  # without an instance nothing can run
+    return FREE if all(each.is_free for each in instances) else SPLIT
+
+
 def _instances(entries: list[dict[str, Any]]) -> list[MigInstance]:
     return [
-        MigInstance(each.get("name") or "MIG instance", each.get("uuid"), each.get("total_mem"), each.get("used_mem"))
+        MigInstance(
+            each.get("name") or "MIG instance",
+            each.get("uuid"),
+            each.get("total_mem"),
+            each.get("used_mem"),
+            len(each["pids"]) if isinstance(each.get("pids"), list) else None,
+        )
         for each in entries
     ]
 

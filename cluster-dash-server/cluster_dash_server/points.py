@@ -55,6 +55,8 @@ class Points(NamedTuple):
     layout: Layout
     row: list[Number]
     """A value for each series of the layout, NaN where the post has none."""
+    gpus: Sequence[Gpu] = ()
+    """As they were read for it: reading them again would cost as much."""
 
     def columns(self) -> dict[str, list[Any]]:
         """The columns of `metric_points`, of one length, without what is missing."""
@@ -85,17 +87,18 @@ Column = tuple[str, str, Sequence[Number | None], Sequence[int] | None, Sequence
 
 def points_of_post(post: dict[str, Any]) -> Points:
     """The points of a post that has passed the schema."""
+    gpus = gpus_of(post)
     columns: list[Column] = [
         *_cpu(post["cpu"]),
         *_memory(post.get("memory", {})),
         *_disks(post.get("disk", {})),
-        *_gpus(gpus_of(post)),
+        *_gpus(gpus),
     ]
     for metric, posted in post.get("metrics", {}).items():
         columns.append((metric, posted.get("unit", ""), posted["value"], posted.get("device"), posted.get("tags")))
     values = [column[2] for column in columns]
     row = [math.nan if value is None else value for value in chain.from_iterable(values)]
-    return Points(post["hostname"], float(post["timestamp"]), _layout(columns), row)
+    return Points(post["hostname"], float(post["timestamp"]), _layout(columns), row, gpus)
 
 
 def _column(metric: str, unit: str, value: Number | None) -> Column:

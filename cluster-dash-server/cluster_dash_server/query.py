@@ -13,6 +13,7 @@ from .gpus import Gpu, Process, gpu_error_of, gpus_of
 from .live.claim import Rival, ids_of, label
 from .live.clock import OwnError
 from .live.hosts import Host, Hosts, Latest
+from .live.watch import GpuNow
 from .points import mean
 
 
@@ -74,6 +75,15 @@ class HostNow:
     disks: list[Disk]
     rivals: list[RivalNow]
     holder_since_s: float
+    mono_s: float
+    """When this was read, by the server's clock that nobody sets."""
+    gpus_now: list[GpuNow]
+    """What each of `gpus` does, and since when."""
+
+    def since_s(self, trouble: str) -> float | None:
+        """How long the host has had it, see `Watch`; None where it isn't known."""
+        mono_s = self.host.watch.trouble_since(trouble)
+        return None if mono_s is None else max(0.0, self.mono_s - mono_s)
 
     @property
     def holder(self) -> str:
@@ -151,11 +161,13 @@ def host_now(hosts: Hosts, host: Host, own: OwnError | None = None) -> HostNow:
     memory: dict[str, Any] = post.get("memory", {})
     used, total = memory.get("used_gb"), memory.get("total_gb")
     age_s = hosts.age_s(latest)
+    gpus = latest.hidden_gpus or gpus_of(post)
+    mono_s, gpus_now = hosts.gpus_now(host, gpus)
     return HostNow(
         host=host,
         latest=latest,
         post=post,
-        gpus=latest.hidden_gpus or gpus_of(post),
+        gpus=gpus,
         gpu_error=gpu_error_of(post),
         age_s=age_s,
         status=latest.status(age_s),
@@ -169,6 +181,8 @@ def host_now(hosts: Hosts, host: Host, own: OwnError | None = None) -> HostNow:
         disks=[_disk(key, entry) for key, entry in post.get("disk", {}).items()],
         rivals=[_rival(hosts, rival) for rival in hosts.rivals(host)],
         holder_since_s=hosts.ago_s(host.claim.since_mono_s),
+        mono_s=mono_s,
+        gpus_now=gpus_now,
     )
 
 

@@ -7,13 +7,16 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from cluster_dash_server import create_app
-from cluster_dash_server.config import Access, Config
+from cluster_dash_server.config import Access, Config, Serve
+
+NO_STREAM = Serve(held_streams=0)
+"""A held stream would hold the test that asks every path."""
 
 
 @pytest.fixture
 def app() -> Flask:
     """No passcode configured: the published one, from loopback."""
-    return create_app(Config(), start=False)
+    return create_app(Config(serve=NO_STREAM), start=False)
 
 
 @pytest.fixture

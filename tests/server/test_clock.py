@@ -14,7 +14,7 @@ from cluster_dash_server.live.hosts import Hosts
 from cluster_dash_server.points import points_of_post
 from cluster_dash_server.query import fleet_history, now
 from cluster_dash_server.views.clock import clock_facts, clock_warnings
-from cluster_dash_server.views.text import notes_of
+from cluster_dash_server.views.notes import notes_of
 
 HOUR_S = 3600.0
 
@@ -34,7 +34,9 @@ class Rig:
             self.hosts.record(post, points_of_post(post))
 
     def notes(self) -> dict[str, list[str]]:
-        return {row.name: notes_of(row) for row in now(self.hosts) if notes_of(row)}
+        """Of clocks, by host."""
+        told = {row.name: [note.text for note in notes_of(row) if note.kind == "clock"] for row in now(self.hosts)}
+        return {name: texts for name, texts in told.items() if texts}
 
 
 @pytest.fixture

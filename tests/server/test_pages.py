@@ -20,7 +20,7 @@ from cluster_dash_server.views.assets import Plotly
 
 ROUTES = [
     "/", "/gpu-data", "/cpu-data", "/memory", "/root_drive", "/load-data-1", "/demo-plot", "/history", "/health",
-    "/data-out/gpu-data-simple", "/api/gpu-summary", "/api/dashboard-data", "/api/history-data",
+    "/stream", "/data-out/gpu-data-simple", "/api/gpu-summary", "/api/dashboard-data", "/api/history-data",
 ]  # fmt: skip
 CHARTS = ["/cpu-data", "/memory", "/root_drive", "/load-data-1", "/history"]
 HOSTILE = [

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 
 from cluster_dash_server import create_app
-from cluster_dash_server.config import Access, Config
+from cluster_dash_server.config import Access, Config, Serve
 from cluster_dash_server.headers import PLOTLY_POLICY, SECURITY_HEADERS
 
 PASSCODE = "secret-canary"
@@ -33,6 +33,7 @@ TABLE: dict[str, dict[str, set[str]]] = {
     "/api/history-data": {"anybody": READ},
     "/assets/<name>": {"anybody": READ},
     "/static/<path:filename>": {"anybody": READ},
+    "/stream": {"anybody": READ},
     "/health": {"anybody": READ},
 }
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "PROPFIND")
@@ -40,7 +41,7 @@ METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "TRACE", 
 
 @pytest.fixture(scope="module")
 def guarded() -> Flask:
-    app = create_app(Config(access=Access(passcode=PASSCODE)), start=False)
+    app = create_app(Config(access=Access(passcode=PASSCODE), serve=Serve(held_streams=0)), start=False)
     app.test_client().post("/", json=posts.host_post("gpu01", auth_code=PASSCODE))
     return app
 

@@ -15,13 +15,15 @@ from ..gpus import Gpu, gpu_error_of, gpus_of
 from ..logs import quoted
 from ..points import Points
 from .budget import Budget
-from .claim import Arrival, Claim, Rival, arrival_of
+from .changes import Changes
+from .claim import Arrival, Claim, NameTaken, NumberTaken, Rival, arrival_of
 from .clock import NOTICED_S, Clock, OwnError, own_error
 from .events import Events, compact
 from .history import RecentHistory
 from .identity import SOMEBODY, Sender, Verdict
-from .rows import SeriesColumns, columns
+from .rows import Segment, SeriesColumns, columns
 from .sequences import Seen
+from .watch import Floors, GpuNow, Watch
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,8 @@ DEFAULT_INTERVAL_S = 300
 """A post without the `mole` section doesn't tell its interval; the original mole's default."""
 LONGEST_INTERVAL_S = 86_400.0
 MIB = 2**20
+HOST = "host"
+"""The kind of its changes."""
 
 
 class HostsFull(Exception):
@@ -90,6 +94,7 @@ class Host:
     history: RecentHistory
     claim: Claim
     events: Events
+    watch: Watch
 
 
 def _latest(post: dict[str, Any], document: bytes, mono_s: float, before: Latest | None) -> Latest:
@@ -139,6 +144,9 @@ class Hosts:
         self._budget = Budget(settings.memory_mib * MIB)
         self._refused_at_s: float | None = None
         self._no_room_before_s = -math.inf
+        self._floors = Floors()
+        self.changes = Changes(2 * settings.max_hosts + 1_000)
+        """A host's name is noted under the kind `HOST` whenever anything of it changes."""
 
     def record(self, post: dict[str, Any], points: Points, sender: Sender = SOMEBODY) -> Seen:
         """Keeps a post, once. Raises HostsFull, NameTaken, NumberTaken."""
@@ -150,7 +158,11 @@ class Hosts:
         with self._lock:
             host = self._hosts.get(name) or self._add(arrival, latest)
             silent_s = mono_s - host.latest.received_mono_s
-            seen, verdict = host.claim.admit(arrival, silent_s, host.latest.stale_after_s)
+            try:
+                seen, verdict = host.claim.admit(arrival, silent_s, host.latest.stale_after_s)
+            except (NameTaken, NumberTaken):
+                self.changes.note(HOST, name)
+                raise
             if seen is Seen.DUPLICATE:
                 return seen
             if seen is Seen.NEW:
@@ -159,9 +171,24 @@ class Hosts:
             if seen is Seen.NEW:
                 if verdict is Verdict.REPLACES:
                     latest = _latest(post, document, mono_s, None)  # the GPUs of the one before aren't its
-                host.latest = replace(latest, delay_s=delay_s) if delay_s >= 1 else latest
+                    host.watch = Watch(self._floors)
+                host.latest = latest = replace(latest, delay_s=delay_s) if delay_s >= 1 else latest
+                gpus, metrics = latest.hidden_gpus or points.gpus, post.get("metrics", {})
+                host.watch.see(
+                    gpus, metrics, self._troubles(post, latest, len(points.gpus)), mono_s, latest.stale_after_s
+                )
+                self.changes.note(HOST, name)
             _keep_events(host, post, arrival, delay_s, told)
         return seen
+
+    def _troubles(self, post: dict[str, Any], latest: Latest, gpus: int) -> list[str]:
+        """As `Watch` keeps them; `gpus` is how many the post has."""
+        troubles = [f"mole:{what}" for what in errors] if (errors := post.get("mole", {}).get("errors")) else []
+        if abs(latest.skew_s(self.clock.offset_s())) >= NOTICED_S:
+            troubles.append("clock")
+        if len(post["gpu"]) != gpus:  # one entry only carries the error
+            troubles.append("gpu")
+        return troubles
 
     def _add(self, arrival: Arrival, latest: Latest) -> Host:
         if len(self._hosts) >= self._settings.max_hosts and not self._make_room(arrival.mono_s):
@@ -169,7 +196,7 @@ class Hosts:
             raise HostsFull(f"this server keeps {self._settings.max_hosts} hosts ([live] max_hosts) and has as many")
         history = RecentHistory(self._settings.recent_minutes * 60, self._settings.headline_hours * 3600)
         history.share = self._budget.share
-        host = Host(arrival.name, latest, history, Claim(arrival), Events())
+        host = Host(arrival.name, latest, history, Claim(arrival), Events(), Watch(self._floors))
         self._hosts[arrival.name] = host
         return host
 
@@ -184,7 +211,19 @@ class Hosts:
 
     def _forget(self, host: Host) -> bool:
         log.info("%s is forgotten: no post for %.0f hours", quoted(host.name), self.age_s(host.latest) / HOUR_S)
+        self._drop(host)
+        return True
+
+    def _drop(self, host: Host) -> None:
         del self._hosts[host.name]
+        self.changes.note(HOST, host.name)
+
+    def remove(self, host: Host) -> bool:
+        """Forgets a host and its history, unless it is up; whether it is gone. It is back with its next post."""
+        with self._lock:
+            if self._hosts.get(host.name) is not host or host.latest.status(self.age_s(host.latest)) == "up":
+                return False
+            self._drop(host)
         return True
 
     def warnings(self) -> list[str]:
@@ -233,6 +272,17 @@ class Hosts:
         with self._lock:
             return host.claim.rivals(self._monotonic())
 
+    def gpus_now(self, host: Host, gpus: list[Gpu]) -> tuple[float, list[GpuNow]]:
+        """When that is, and what each of its GPUs does."""
+        with self._lock:
+            mono_s = self._monotonic()
+            return mono_s, [host.watch.gpu_now(gpu, mono_s) for gpu in gpus]
+
+    @property
+    def mono_s(self) -> float:
+        """Now, by the clock of all `*_mono_s`."""
+        return self._monotonic()
+
     def ago_s(self, mono_s: float) -> float:
         return max(0.0, self._monotonic() - mono_s)
 
@@ -253,6 +303,11 @@ class Hosts:
         with self._lock:
             segments = host.history.minute_segments()
         return columns(segments, metrics, self.clock.offset_s())
+
+    def minutes(self, host: Host) -> list[Segment]:
+        """What `headline` is made of, oldest first."""
+        with self._lock:
+            return host.history.minute_segments()
 
     def kept(self, host: Host | None = None) -> Kept:
         """Of one host, or in general."""

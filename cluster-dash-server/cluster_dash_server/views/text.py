@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 
 from ..points import mean
 from ..query import HostNow
+from . import notes
 from .wording import MISSING, duration, gib, percent, printable, shorten
 
 HEADER = ("HOST", "STATE", "AGE", "FREE", "UTIL", "GPUMEM", "CPU", "MEM", "FULLEST DISK")
@@ -14,7 +14,6 @@ NAME, STATE, DISK = 0, 1, 8
 LEFT_ALIGNED = (NAME, STATE, DISK)
 LONGEST_NAME = 18
 LONGEST_MOUNT = 11
-DAY_S = 86_400
 
 NO_HOST = """No host has reported yet.
 
@@ -105,42 +104,9 @@ def _silence(row: HostNow) -> list[str]:
 
 def notes_of(row: HostNow) -> list[str]:
     """What a person should know about this host besides its state and age, each in a line."""
-    return [*_conflicts(row), *troubles_of(row)]
+    return [note.text for note in notes.notes_of(row)]
 
 
 def troubles_of(row: HostNow) -> list[str]:
     """`notes_of` without the conflicts about its name, of which its own page has a table."""
-    notes: list[str] = [*_clock(row)]
-    if row.gpu_error:
-        notes.append(f"GPUs {'hung' if row.gpu_error[0] == 'hung' else 'not readable'}: {row.gpu_error[1]}")
-    else:
-        notes += [
-            f"GPU {gpu.number} {gpu.state}" + (f": {gpu.error}" if gpu.error else "")
-            for gpu in row.gpus
-            if gpu.state != "ok"
-        ]
-    errors: dict[str, str] = row.post.get("mole", {}).get("errors", {})
-    told = row.gpu_error[1] if row.gpu_error else None
-    notes += [f"mole: {what}: {text}" for what, text in errors.items() if text != told]
-    if row.host.history.left_out:
-        notes.append(f"more series than are kept: {row.host.history.left_out} values are in no chart")
-    return notes
-
-
-def _conflicts(row: HostNow) -> list[str]:
-    notes: list[str] = []
-    for rival in row.rivals:
-        tried = f"since {duration(rival.since_s)}, last {duration(rival.last_s)} ago"
-        what = "posts with numbers that were taken" if rival.by_number else "two machines report under this name"
-        notes.append(f"{what}: {row.holder} is shown, {rival.label} is refused {tried}")
-    return notes
-
-
-def _clock(row: HostNow) -> list[str]:
-    skew_s = row.skew_s
-    if skew_s is None:
-        return []
-    if abs(skew_s) > DAY_S:
-        dated = time.strftime("%Y-%m-%d", time.gmtime(row.latest.timestamp))
-        return [f"its post is dated {dated}"]
-    return [f"its clock is {duration(abs(skew_s))} {'ahead' if skew_s > 0 else 'behind'}"]
+    return [note.text for note in notes.troubles(row)]

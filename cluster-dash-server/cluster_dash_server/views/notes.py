@@ -1,0 +1,127 @@
+"""Takes a host as it is now, gives what a person should know of it: what is wrong, how bad, since when, what to do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from ..query import Disk, HostNow, RivalNow
+from .wording import duration, percent
+
+DAY_S = 86_400
+NEARLY_FULL_PERCENT, FULL_PERCENT = 90, 95
+
+Level = Literal["bad", "warn", "info"]
+
+
+class Note(NamedTuple):
+    kind: str
+    """clock, conflict, gpu, mole, nfs, disk, old_mole or history."""
+    level: Level
+    text: str
+    """What is the case, without since when."""
+    since_s: float | None
+    """None where it isn't known."""
+    todo: str
+
+
+def notes_of(row: HostNow) -> list[Note]:
+    """The worst first; besides the host's state and age."""
+    found = [*conflicts(row), *troubles(row)]
+    return sorted(found, key=lambda note: LEVELS.index(note.level))
+
+
+LEVELS: tuple[Level, ...] = ("bad", "warn", "info")
+
+
+def conflicts(row: HostNow) -> Iterator[Note]:
+    """About its name, of which the host's own page has a table."""
+    for rival in row.rivals:
+        yield _conflict(row, rival)
+
+
+def _conflict(row: HostNow, rival: RivalNow) -> Note:
+    tried = f"since {duration(rival.since_s)}, last {duration(rival.last_s)} ago"
+    if rival.by_number:
+        what = "posts with numbers that were taken"
+        todo = "Two moles run with one id: delete mole.json in the copy's state folder and restart its mole."
+    else:
+        what = "two machines report under this name"
+        todo = (
+            "Give one of them another name (hostnamectl set-hostname NAME), or end the mole of the one that is to go."
+        )
+    text = f"{what}: {row.holder} is shown, {rival.label} is refused {tried}"
+    return Note("conflict", "bad", text, rival.since_s, todo)
+
+
+def troubles(row: HostNow) -> Iterator[Note]:
+    """All but the conflicts."""
+    yield from _clock(row)
+    yield from _gpus(row)
+    yield from _mole(row)
+    for disk in row.disks:
+        yield from _disk(row, disk)
+    if row.host.history.left_out:
+        text = f"more series than are kept: {row.host.history.left_out} values are in no chart"
+        yield Note("history", "info", text, None, "Its posts name too many mounts, users or metrics: look at them.")
+
+
+def _clock(row: HostNow) -> Iterator[Note]:
+    skew_s = row.skew_s
+    if skew_s is None:
+        return
+    if abs(skew_s) > DAY_S:
+        text = f"its post is dated {time.strftime('%Y-%m-%d', time.gmtime(row.latest.timestamp))}"
+    else:
+        text = f"its clock is {duration(abs(skew_s))} {'ahead' if skew_s > 0 else 'behind'}"
+    todo = "Let the host follow a time server (timedatectl set-ntp true). Its history here is by the server's clock."
+    yield Note("clock", "warn", text, row.since_s("clock"), todo)
+
+
+def _gpus(row: HostNow) -> Iterator[Note]:
+    if row.gpu_error:
+        state, text = row.gpu_error
+        words = "GPUs hung" if state == "hung" else "GPUs not readable"
+        yield Note("gpu", "bad", f"{words}: {text}", row.since_s("gpu"), todo_of_gpu(state))
+        return
+    for gpu, now in zip(row.gpus, row.gpus_now, strict=True):
+        if gpu.state != "ok":
+            text = f"GPU {gpu.number} {gpu.state}" + (f": {gpu.error}" if gpu.error else "")
+            yield Note("gpu", "bad", text, max(0.0, row.mono_s - now.since_mono_s), todo_of_gpu(gpu.state))
+
+
+def todo_of_gpu(state: str) -> str:
+    if state == "hung":
+        return "The driver doesn't answer and can't be stopped: reboot the host."
+    if state == "lost":
+        return (
+            "Look for NVRM: Xid in dmesg; reset the GPU (nvidia-smi --gpu-reset -i N), else switch the host off and on."
+        )
+    return "Run nvidia-smi and cluster-dash-mole check on the host: after a driver's update a reboot is due."
+
+
+def _mole(row: HostNow) -> Iterator[Note]:
+    mole = row.post.get("mole")
+    if mole is None:
+        todo = "Install cluster-dash-mole there: power, temperature, containers and much else come with it."
+        yield Note("old_mole", "info", "its mole sends the original's few values only", None, todo)
+        return
+    errors: dict[str, str] = mole.get("errors") or {}
+    told = row.gpu_error[1] if row.gpu_error else None
+    for what, text in errors.items():
+        if text != told:
+            todo = "cluster-dash-mole check on the host says what can be read, and as whom."
+            yield Note("mole", "warn", f"mole: {what}: {text}", row.since_s(f"mole:{what}"), todo)
+
+
+def _disk(row: HostNow, disk: Disk) -> Iterator[Note]:
+    if disk.stale_since is not None:
+        since_s = max(0.0, row.latest.timestamp - disk.stale_since) + row.age_s  # both by the host's clock
+        todo = f"Its file server doesn't answer: look at {disk.device or 'it'}, then at dmesg of this host."
+        yield Note("nfs", "bad", f"{disk.mount} doesn't answer", since_s, todo)
+    elif disk.percent is not None and disk.percent >= NEARLY_FULL_PERCENT:
+        level: Level = "bad" if disk.percent >= FULL_PERCENT else "warn"
+        yield Note(
+            "disk", level, f"{disk.mount} is {percent(disk.percent)} full", None, f"du -xh --max-depth=2 {disk.mount}"
+        )
