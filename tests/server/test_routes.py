@@ -32,11 +32,19 @@ TABLE: dict[str, dict[str, set[str]]] = {
     "/api/dashboard-data": {"anybody": READ},
     "/api/history-data": {"anybody": READ},
     "/assets/<name>": {"anybody": READ},
+    "/scripts/<version>/<path:name>": {"anybody": READ},
     "/static/<path:filename>": {"anybody": READ},
     "/stream": {"anybody": READ},
     "/health": {"anybody": READ},
 }
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "PROPFIND")
+
+
+def an_address(path: str) -> str:
+    """One that this route of the table answers."""
+    if path.startswith("/scripts/"):
+        return "/scripts/x/plot.js"
+    return path.replace("<path:name>", "gpu01").replace("<path:filename>", "style.css").replace("<name>", "x.js")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +62,7 @@ def test_the_table_names_every_route_and_no_other(guarded: Flask) -> None:
 @pytest.mark.parametrize("who", ["anybody", "mole"])
 def test_each_may_do_what_the_table_says_and_nothing_else(guarded: Flask, path: str, who: str) -> None:
     client = guarded.test_client()
-    asked = path.replace("<path:name>", "gpu01").replace("<path:filename>", "style.css").replace("<name>", "x.js")
+    asked = an_address(path)
     post = posts.host_post("gpu01", auth_code=PASSCODE if who == "mole" else "wrong", posts=[])
     for method in METHODS:
         with client.open(asked, method=method, json=post if method == "POST" else None) as answer:
@@ -94,7 +102,7 @@ def test_with_a_viewing_password_the_table_has_two_more(with_password: Flask) ->
 @pytest.mark.parametrize("who", ["anybody", "mole", "viewer"])
 def test_with_a_viewing_password_only_a_viewer_sees_anything(with_password: Flask, path: str, who: str) -> None:
     client = with_password.test_client()
-    asked = path.replace("<path:name>", "gpu01").replace("<path:filename>", "style.css").replace("<name>", "x.js")
+    asked = an_address(path)
     post = posts.host_post("gpu01", auth_code=PASSCODE if who == "mole" else "wrong", posts=[])
     for method in METHODS:
         auth = ("", "look") if who == "viewer" else None

@@ -11,7 +11,7 @@ from ..live.hosts import Hosts
 from ..query import by_device, host_now, now
 from . import figures, host_tables
 from .host_figures import headline_of_host, of_host
-from .text import fleet_table, notes_of, totals, troubles_of
+from .text import fleet_table, troubles_of
 from .wording import shortened
 
 MOST_PROCESSES = 200
@@ -29,12 +29,11 @@ def routes(hosts: Hosts, warnings: Callable[[], list[str]]) -> Blueprint:
 
     @blueprint.get("/")
     def fleet() -> Response:
-        rows = now(hosts)
         if wants_page():
-            response = Response(render_template("fleet.html", rows=rows, totals=totals(rows), notes_of=notes_of))
+            response = Response(render_template("overview.html"))
         else:
             address = f"{request.scheme}://{request.host}/"
-            response = Response(fleet_table(rows, warnings(), address), mimetype="text/plain")
+            response = Response(fleet_table(now(hosts), warnings(), address), mimetype="text/plain")
         response.headers["Vary"] = "Accept"
         return response
 
