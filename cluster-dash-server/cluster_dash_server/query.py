@@ -11,6 +11,7 @@ from typing import Any
 
 from .gpus import Gpu, Process, gpu_error_of, gpus_of
 from .live.claim import Rival, ids_of, label
+from .live.clock import OwnError
 from .live.hosts import Host, Hosts, Latest
 from .live.watch import GpuNow
 from .points import mean
@@ -63,6 +64,8 @@ class HostNow:
     age_s: float
     status: str
     """up, stale or offline."""
+    skew_s: float | None
+    """How far its clock is ahead; None where it isn't off. See `Hosts.skew_s`."""
     cpu_percent: float | None
     num_cpus: int | None
     load_1m: float | None
@@ -142,14 +145,16 @@ class HostNow:
 
 def now(hosts: Hosts) -> list[HostNow]:
     """By name as a person counts: gpu2 before gpu10."""
-    return [host_now(hosts, host) for host in sorted(hosts.all(), key=lambda host: natural(host.name))]
+    own = hosts.own_error()
+    return [host_now(hosts, host, own) for host in sorted(hosts.all(), key=lambda host: natural(host.name))]
 
 
 def natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part.lower()) for part in re.split(r"(\d+)", name)]
 
 
-def host_now(hosts: Hosts, host: Host) -> HostNow:
+def host_now(hosts: Hosts, host: Host, own: OwnError | None = None) -> HostNow:
+    """`own` as `Hosts.own_error` tells."""
     latest = host.latest  # once: the next post may come while this one is read
     post = latest.post
     cpu: dict[str, Any] = post["cpu"]
@@ -166,6 +171,7 @@ def host_now(hosts: Hosts, host: Host) -> HostNow:
         gpu_error=gpu_error_of(post),
         age_s=age_s,
         status=latest.status(age_s),
+        skew_s=hosts.skew_s(latest, own),
         cpu_percent=cpu.get("cpu_percent"),
         num_cpus=cpu.get("num_cpus"),
         load_1m=(cpu.get("load_avgs") or [None])[0],

@@ -88,7 +88,7 @@ def test_a_fleet_that_starts_anew_is_of_the_same_machines_and_counts_its_start(f
 
 
 def test_numbers_and_times_go_on_without_a_gap(fleet: Fleet) -> None:
-    posts = [fleet.post(3, fleet.hosts[3].sent_at(number)) for number in range(4)]
+    posts = [fleet.post(3, fleet.hosts[3].facts.sent_at(number)) for number in range(4)]
     assert [post["mole"]["seq"] for post in posts] == [1, 2, 3, 4]
     assert [round(post["timestamp"] - posts[0]["timestamp"], 3) for post in posts] == [0, 5, 10, 15]
     with pytest.raises(LookupError, match="has not posted yet"):
@@ -114,7 +114,7 @@ def shape(value: Any) -> Any:
 
 
 def test_a_post_has_the_sections_and_the_order_of_a_real_one(fleet: Fleet) -> None:
-    post = fleet.post(fleet.names.index("h100-02"), fleet.hosts[1].sent_at(1))
+    post = fleet.post(fleet.names.index("h100-02"), fleet.hosts[1].facts.sent_at(1))
     real = {key: value for key, value in CONTRACT.items() if key != "auth_code"}
     assert list(post) == list(real)
     for section in ("cpu", "memory", "general", "mole"):

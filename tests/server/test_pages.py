@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from cluster_dash_server.config import Live
+from cluster_dash_server.live.clock import Clock
 from cluster_dash_server.live.hosts import Hosts
 from cluster_dash_server.points import points_of_post
 from cluster_dash_server.views import assets, charts, frame, legacy, status
@@ -226,18 +227,18 @@ def test_a_host_page_shows_what_its_gpus_do_beside_their_memory(client: FlaskCli
 )
 def test_a_page_says_when_memory_cuts_its_history(path: str, words: str) -> None:
     seconds = [0.0]
-    hosts, plotly = Hosts(Live(memory_mib=1), lambda: seconds[0]), Plotly()
+    hosts, plotly = Hosts(Live(memory_mib=1), Clock(lambda: seconds[0])), Plotly()
     app = Flask("cluster_dash_server")
     frame.register(app, list, plotly, guarded=True)
     for blueprint in (status.routes(hosts, list), charts.routes(hosts), legacy.routes(hosts), assets.routes(plotly)):
         app.register_blueprint(blueprint)
     post = posts.host_post("gpu0", gpus=64)
-    hosts.record(post, points_of_post(post), 1e9)
+    hosts.record(post, points_of_post(post))
     assert "instead of" not in app.test_client().get(path).text
     for half_seconds in range(1800):
         seconds[0] = half_seconds / 2
         each = post | {"mole": post["mole"] | {"seq": post["mole"]["seq"] + half_seconds + 1}}
-        hosts.record(each, points_of_post(each), 1e9 + seconds[0])
+        hosts.record(each, points_of_post(each))
     hosts.keep_within_memory()
     assert words in app.test_client().get(path).text
 

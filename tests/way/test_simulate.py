@@ -33,7 +33,7 @@ def test_every_post_passes_the_servers_schema() -> None:
     for fleet, numbers in ((demo, (0, 1, 2, 500)), (plain, (0, 1))):
         for host in range(len(fleet)):
             for number in numbers:
-                post = fleet.post(host, fleet.hosts[host].sent_at(number))
+                post = fleet.post(host, fleet.hosts[host].facts.sent_at(number))
                 schema.check({**post, "auth_code": "x"})
 
 

@@ -15,6 +15,7 @@ from flask_compress import Compress  # pyright: ignore[reportUnknownVariableType
 from ..headers import CSP, PLOTLY_POLICY
 from . import wording
 from .assets import Plotly
+from .login import is_signed_in, may_look
 
 NAVIGATION = (
     ("Fleet", "status.fleet"),
@@ -60,6 +61,7 @@ def register(app: Flask, warnings: Callable[[], list[str]], plotly: Plotly, guar
         gib=wording.gib,
         mib_as_gib=wording.mib_as_gib,
         number=wording.number,
+        rate=wording.rate,
         duration=wording.duration,
         when=wording.when,
         whole=wording.whole,
@@ -92,6 +94,8 @@ def register(app: Flask, warnings: Callable[[], list[str]], plotly: Plotly, guar
         modules=modules,
         navigation=NAVIGATION,
         warnings=warnings,
+        may_look=may_look,
+        is_signed_in=is_signed_in,
         unguarded=None if guarded else UNGUARDED,
         plotly_url=plotly.url,
         missing=wording.MISSING,

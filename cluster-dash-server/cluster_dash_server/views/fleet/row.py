@@ -104,8 +104,10 @@ def silent_row(name: str, tags: list[str]) -> Row:
     return Row(name, natural(name), "silent", math.inf, {}, None, {}, [], tags, _template_of(document), ())
 
 
-def row_of(host: HostNow, tags: list[str], spark: list[int | None], spark_of: SparkOf, alias: Alias) -> Row:
-    """`alias` gives the name that a user is shown by."""
+def row_of(
+    host: HostNow, now_s: float, tags: list[str], spark: list[int | None], spark_of: SparkOf, alias: Alias
+) -> Row:
+    """`now_s` in Unix seconds; `alias` gives the name that a user is shown by."""
     holes, is_up = _Holes(), host.status == "up"
     latest, memory = host.latest, host.post.get("memory", {})
     model = _commonest([gpu.name for gpu in host.gpus])
@@ -116,7 +118,7 @@ def row_of(host: HostNow, tags: list[str], spark: list[int | None], spark_of: Sp
         "is": host.status,
         "age_s": holes.age(latest.received_mono_s),
         "every_s": latest.interval_s,
-        "seen": round(latest.received_at, 1),
+        "seen": round(now_s - host.age_s, 1),
         "model": printable(model) if model else None,
         "tags": tags,
         "cpu": _rounded(host.cpu_percent),

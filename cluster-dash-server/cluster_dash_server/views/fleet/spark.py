@@ -12,10 +12,10 @@ GPU, CPU = "sys.gpu.mean_util_percent", "sys.cpu_percent"
 SparkOf = Literal["gpu", "cpu"]
 
 
-def spark(hosts: Hosts, host: Host, of: SparkOf, now_s: float) -> list[int | None]:
-    """Oldest first, None where nothing is known. The last is the minute of `now_s`, in Unix seconds by this server."""
+def spark(hosts: Hosts, host: Host, of: SparkOf, mono_s: float) -> list[int | None]:
+    """Oldest first, None where nothing is known. The last is the minute of `mono_s`."""
     metric = GPU if of == "gpu" else CPU
-    first = int(now_s // 60) - MINUTES + 1
+    first = int(mono_s // 60) - MINUTES + 1
     found: list[int | None] = [None] * MINUTES
     for segment in reversed(hosts.minutes(host)):
         times = segment.time[: segment.rows]
