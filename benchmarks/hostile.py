@@ -39,7 +39,7 @@ def cpu_ms(client: FlaskClient, entry: hostile.Hostile) -> tuple[float, int]:
 def main() -> None:
     logging.disable()  # a line for each refusal
     client = create_app(Config(access=Access(passcode=hostile.PASSCODE)), start=False).test_client()
-    costs = [(*cpu_ms(client, entry), entry) for entry in hostile.corpus()]
+    costs = [(*cpu_ms(client, entry), entry) for entry in [*hostile.corpus(), *hostile.answered_batches()]]
     costs.sort(key=lambda cost: -cost[0])
     print(f"{len(costs)} hostile bodies, the {SHOWN} that cost most:")
     for ms, status, entry in costs[:SHOWN]:

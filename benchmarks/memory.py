@@ -21,12 +21,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 import posts
 
 from cluster_dash_server.config import Live
+from cluster_dash_server.live.clock import Clock
 from cluster_dash_server.live.hosts import Hosts
 from cluster_dash_server.points import points_of_post
 from cluster_dash_server.query import now
 
 INTERVAL_S, STEP_S, REPORT_S = 5, 10, 300
-STARTED_AT = 1_790_000_000.0
 GOAL_MB = 350
 
 
@@ -48,7 +48,7 @@ def resident_mb() -> float:
 
 def measure(count: int, seconds: int, real: bool) -> None:
     clock = [0.0]
-    hosts = Hosts(Live(), lambda: clock[0])
+    hosts = Hosts(Live(), Clock(lambda: clock[0]))
     bodies = [body_of(number, real) for number in range(count)]
     first: Any = orjson.loads(bodies[0])
     series, started_mb = len(points_of_post(first).row), resident_mb()
@@ -59,7 +59,7 @@ def measure(count: int, seconds: int, real: bool) -> None:
         for number, body in enumerate(bodies):
             clock[0] = second + INTERVAL_S * number / count
             post: Any = orjson.loads(body)
-            hosts.record(post, points_of_post(post), STARTED_AT + clock[0])
+            hosts.record(post, points_of_post(post))
         cost_us = (time.process_time() - began) / count * 1e6
         began = time.process_time()
         if second % STEP_S == 0:

@@ -21,11 +21,12 @@ from flask import Flask
 
 from cluster_dash_mole.simulate.fleet import Fleet
 from cluster_dash_server.config import HostNames, Live
+from cluster_dash_server.live.clock import Clock
 from cluster_dash_server.live.hosts import Hosts
 from cluster_dash_server.points import points_of_post
-from cluster_dash_server.views import stream
+from cluster_dash_server.views import api, status, stream
 from cluster_dash_server.views.fleet.model import Fleets
-from cluster_dash_server.views.frame import OrjsonProvider
+from cluster_dash_server.views.frame import OrjsonProvider, compress
 
 GPUS = 8
 CHANGED = 200
@@ -34,43 +35,33 @@ BEGAN_AT = 1.8e9
 CURL = {"Accept": "*/*"}
 
 
-class Clock:
-    """Both of the server's, so that an hour passes at once."""
-
-    def __init__(self) -> None:
-        self.mono_s = 1e4
-
-    def monotonic(self) -> float:
-        return self.mono_s
-
-    def wall(self) -> float:
-        return BEGAN_AT + self.mono_s
-
-
 class Filled:
     """A server after some minutes of one post each, and the posts that come next, as JSON."""
 
     def __init__(self, hosts: int, minutes: int) -> None:
-        self.clock = Clock()
-        self.hosts = Hosts(Live(max_hosts=2 * hosts, memory_mib=2_000), self.clock.monotonic)
-        began_at = self.clock.wall()
-        fleet = Fleet(hosts, 1, scenario="plain", gpus_per_host=GPUS, interval_s=60.0, speed=1.0, began_at=began_at)
+        self.mono_s = 0.0
+        clock = Clock(lambda: self.mono_s, lambda: BEGAN_AT + self.mono_s)  # an hour passes at once
+        self.hosts = Hosts(Live(max_hosts=2 * hosts, memory_mib=2_000), clock)
+        fleet = Fleet(hosts, 1, scenario="plain", gpus_per_host=GPUS, interval_s=60.0, speed=1.0, began_at=BEGAN_AT)
         for number in range(minutes):
-            self.clock.mono_s += 60
+            self.mono_s += 60
             for host in range(hosts):
                 self.post(fleet.body(host, number))
         self.coming = [fleet.body(host % hosts, minutes + host // hosts) for host in range(ROUNDS * CHANGED)]
 
     def post(self, body: str) -> None:
         post = orjson.loads(body)
-        self.hosts.record(post, points_of_post(post), self.clock.wall())
+        self.hosts.record(post, points_of_post(post))
 
     def application(self) -> Flask:
         names = HostNames()
-        fleets = Fleets(self.hosts, names, self.clock.wall)
+        fleets = Fleets(self.hosts, names)
         app = Flask("overview")
         app.json = OrjsonProvider(app)
         app.register_blueprint(stream.routes(fleets, self.hosts.changes, names, stream.Held(0)))
+        app.register_blueprint(api.routes(fleets))
+        app.register_blueprint(status.routes(self.hosts, fleets, list))
+        compress.init_app(app)
         return app
 
 
@@ -103,7 +94,7 @@ def bench(hosts: int, minutes: int, profile: bool) -> None:
     times: list[float] = []
     for round_ in range(ROUNDS):
         since = version_of(answers[-1].data)
-        server.clock.mono_s += 1
+        server.mono_s += 1
         for body in server.coming[round_ * CHANGED : (round_ + 1) * CHANGED]:
             server.post(body)
         times.append(cpu_ms(lambda since=since: look(since)))

@@ -29,7 +29,7 @@ from cluster_dash_server.live.claim import Claim, arrival_of
 from cluster_dash_server.live.hosts import Hosts
 from cluster_dash_server.live.identity import SOMEBODY
 from cluster_dash_server.points import points_of_post
-from cluster_dash_server.receive.bodies import Gzip, check_post_form, parse
+from cluster_dash_server.receive.bodies import Gzip, check_form, parse
 from cluster_dash_server.receive.schema import SCHEMA, Schema
 from cluster_dash_server.views import figures
 
@@ -92,13 +92,13 @@ def bench_post(name: str, post: posts.Post) -> None:
     print(f"\n{name} of 8 GPUs, {len(body)} bytes, {len(points.row)} series")
     show("unpack, where it is packed", cpu_us(lambda: Gzip(packed).unpack(limits.body_bytes), 2000))
     show("decode", cpu_us(lambda: parse("the post", body), 2000))
-    show("depth, values and repeated keys", cpu_us(lambda: check_post_form(post, body, limits), 2000))
+    show("depth, values and repeated keys", cpu_us(lambda: check_form("the post", post, body, limits), 2000))
     show("schema, compiled", cpu_us(lambda: schema.check(post), 2000))
     show("schema, jsonschema", cpu_us(lambda: list(referee.iter_errors(post)), 10))  # pyright: ignore
     show("points", cpu_us(lambda: points_of_post(post), 500))
     claim = Claim(arrival_of(post, orjson.dumps(post), SOMEBODY, 0))
     show("whose it is, and whether it was here", cpu_us(lambda: admit(claim, next_post()), 2000))
-    show("record in memory, both included", cpu_us(lambda: hosts.record(next_post(), points, time.time()), 500))
+    show("record in memory, both included", cpu_us(lambda: hosts.record(next_post(), points), 500))
     send = {"content_type": "application/json"}
     show("POST / through Flask's test client", cpu_us(lambda: client.post("/", data=next_body(), **send), 200))
     batch = json.dumps({"auth_code": posts.PASSCODE, "posts": [next_post() for _ in range(100)]}).encode()

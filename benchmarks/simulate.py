@@ -87,6 +87,7 @@ class _Taker(BaseHTTPRequestHandler):
     """Takes all, at once."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # headers and body go together
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 from processes import Server
@@ -35,9 +36,9 @@ class Watched:
 
 
 @contextmanager
-def watch(browser: Browser, server: Server) -> Generator[Watched]:
-    """Fails on an error in the console and on a request that leaves the server."""
-    context = browser.new_context()
+def watch(browser: Browser, server: Server, **options: Any) -> Generator[Watched]:
+    """Fails on an error in the console and on a request that leaves the server. `options` are those of the context."""
+    context = browser.new_context(**options)
     watched = Watched(context.new_page(), server)
     try:
         yield watched

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from clock_standin import ClockStandin, compile_clock
 
 
 @pytest.fixture(autouse=True)
@@ -47,3 +48,14 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ign
     """No setting of the person who runs the tests reaches them."""
     for name in [name for name in os.environ if name.startswith("CLUSTER_DASH_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def clock_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compile_clock(tmp_path_factory.mktemp("clock"))
+
+
+@pytest.fixture
+def clock(clock_library: Path, tmp_path: Path) -> ClockStandin:
+    """The wall clock of the programs that this test starts with it; right at first."""
+    return ClockStandin(clock_library, tmp_path)

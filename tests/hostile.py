@@ -331,6 +331,23 @@ def _packed() -> Iterator[Hostile]:
     yield of("15 MiB of a wrong passcode", gzip.compress(wrong), "wrong auth_code", 401, path="/batch")
 
 
+def answered_batches() -> list[Hostile]:
+    """Those that are answered, since the envelope is right; what is in them is refused."""
+    opened = b'{"auth_code":"' + PASSCODE.encode() + b'","posts":['
+    text = b'"' + b"x" * (15 * MIB) + b'"'
+    too_large = "the post is larger than 1 MiB ([limits] body_bytes)"
+    headers = {"Content-Encoding": "gzip"}
+    return [
+        Hostile(name, gzip.compress(opened + post + b"]}"), says, 200, "/batch", headers)
+        for name, post, says in (
+            ("15 MiB of a string as a post", text, too_large),
+            ("a post of 15 MiB", b'{"hostname":' + text + b"}", too_large),
+            ("a post with a byte that isn't UTF-8", b'{"hostname":"\xff"}', "the post isn't valid JSON"),
+            ("a text as post", b'"x"', "the post must be of type object"),
+        )
+    ]
+
+
 def _batches() -> Iterator[Hostile]:
     def of(name: str, batch: Any, says: str, status: int = 400) -> Hostile:
         return Hostile(f"batch: {name}", json.dumps(batch).encode(), says, status, "/batch")
@@ -357,6 +374,10 @@ def _batches() -> Iterator[Hostile]:
     twice = f'{{"auth_code": "{PASSCODE}", "posts": [], "auth_code": "{VALUE}"}}'.encode()
     yield Hostile("batch: a wrong auth_code behind the right one", twice, "wrong auth_code", 401, "/batch")
     late = {"posts": [0] * 30_000, "x": "x" * 500_000, "auth_code": PASSCODE}
+    early: dict[str, Any] = {"auth_code": PASSCODE, "posts": [], "x": "x" * MIB}
+    body = gzip.compress(json.dumps(early).encode())
+    says = "a batch that large must end with its posts"
+    yield Hostile("batch: large, its posts not at the end", body, says, 400, "/batch", {"Content-Encoding": "gzip"})
     yield of("large, its auth_code at the end", late, "a batch that large must begin with its auth_code")
 
 

@@ -44,10 +44,9 @@ class Answer(NamedTuple):
 class _Watched:
     """A mount. At most one question is ever open."""
 
-    answer: Answer | None = None
+    answer: Answer | None = None  # its `stale_since` by the clock, which nobody sets
     number: int = -1
     asked_at: float | None = None  # by the clock; None = no question is open
-    asked_time: float = 0.0  # the same moment in Unix seconds
     failures: int = 0
     ask_again_at: float = float("-inf")
 
@@ -161,7 +160,7 @@ class NetworkMounts:
         if self._child is None or watched.asked_at is not None or self._clock() < watched.ask_again_at:
             return False
         self._number += 1
-        watched.number, watched.asked_at, watched.asked_time = self._number, self._clock(), self._wall()
+        watched.number, watched.asked_at = self._number, self._clock()
         if self._child.ask(self._number, mount.mount_point):
             return True
         self._fail(watched, _ENDED)
@@ -198,18 +197,18 @@ class NetworkMounts:
         """The next question comes later and later: each may cost the network something."""
         watched.ask_again_at = self._clock() + min(_LONGEST_RETRY_S, _FIRST_RETRY_S * 2.0**watched.failures)
         watched.failures = min(watched.failures + 1, 10)
-        watched.asked_at = None
         if error in _NOT_FOR_US:
             watched.answer = Answer(None, error)
         else:
             self._mark_stale(watched, error)
+        watched.asked_at = None
 
     def _mark_stale(self, watched: _Watched, error: int | str) -> None:
         before = watched.answer
         if before and before.stale_since is not None:
             watched.answer = Answer(None, error, before.stale_since)
             return
-        watched.answer = Answer(None, error, watched.asked_time)
+        watched.answer = Answer(None, error, self._clock() if watched.asked_at is None else watched.asked_at)
         text = os.strerror(error) if isinstance(error, int) else error
         log.warning("a network file system is stale: %s: %s", self._mount_point(watched), text)
 
@@ -218,16 +217,21 @@ class NetworkMounts:
         self._start_at = self._clock() + min(_LONGEST_RETRY_S, 2.0**self._starts_failed)
         self._starts_failed = min(self._starts_failed + 1, 10)
         for watched in self._watched.values():
-            if watched.asked_at is None:
-                watched.asked_time = self._wall()
             self._fail(watched, error)
 
     def _tell(self, mount: Mount, watched: _Watched) -> Answer | None:
         """What is known; a question that is open for too long makes the mount stale, until it is answered."""
         if watched.asked_at is not None and self._clock() - watched.asked_at >= DEADLINE_S:
-            asked = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(watched.asked_time))
+            asked = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self._as_unix(watched.asked_at)))
             self._mark_stale(watched, f"no answer since {asked}: see whether the server of {mount.device} is up")
-        return watched.answer
+        answer = watched.answer
+        if answer is None or answer.stale_since is None:
+            return answer
+        return answer._replace(stale_since=self._as_unix(answer.stale_since))
+
+    def _as_unix(self, at: float) -> float:
+        """A moment of the clock by the wall clock as that is now; to a tenth, so that it doesn't waver."""
+        return round(self._wall() - (self._clock() - at), 1)
 
     def _mount_point(self, wanted: _Watched) -> str:
         return next((mount.mount_point for mount, watched in self._watched.items() if watched is wanted), "?")

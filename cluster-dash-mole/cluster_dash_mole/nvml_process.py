@@ -176,6 +176,7 @@ class NvmlReader:
             self._fail(child, _EXPLAINED.get(code, f"NVML can't be used: {text}"))
             return None
         events = [event for event in answer["events"] if event["time"] >= self._events_from]
+        self._events_from = 0.0  # those of later answers are newer, whatever the clock says
         self._events = (self._events + events)[-_MOST_EVENTS:]
         if answer["failed"]:
             self._open_anew(child, answer["gpus"])

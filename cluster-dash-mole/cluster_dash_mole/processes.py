@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _LONGEST_READ = 16384  # a command line may be megabytes, of which the start is shown
 _KNOWN_FOR_S = 60.0
+_CLOCK_SET_S = 5.0
 _MOST_HELD = 256  # files held open; a process may have some hundreds
 
 
@@ -113,18 +114,19 @@ class ProcessTable:
             return None
         command = read_start(f"{self._proc}/{pid}/cmdline") if self._commands else None
         cgroup = read_start(f"{self._proc}/{pid}/cgroup")
-        # The boot time is the clock's now less the uptime, so it moves with the clock: the first one seen is kept.
-        is_same = known is not None and known.start == stat.start
+        before = known.about.started_at if known and known.start == stat.start else None
         return About(
             uid,
             parse_command(command) if command else None,
-            known.about.started_at if known and is_same else self._started_at(stat),
+            self._started_at(stat, before),
             parse_container(cgroup.decode("utf-8", "replace")) if cgroup else None,
         )
 
-    def _started_at(self, stat: Stat) -> float | None:
+    def _started_at(self, stat: Stat, before: float | None) -> float | None:
+        """The boot time is the clock's now less the uptime: it wavers by a second, and moves when the clock is set."""
         booted_at = read_boot_time(self._proc)
-        return None if booted_at is None or stat.start is None else booted_at + stat.start / _TICKS_PER_S
+        now = None if booted_at is None or stat.start is None else booted_at + stat.start / _TICKS_PER_S
+        return now if now is None or before is None or abs(now - before) >= _CLOCK_SET_S else before
 
     def forget_all_but(self, pids: Iterable[int]) -> None:
         """Keep only what is known of these."""

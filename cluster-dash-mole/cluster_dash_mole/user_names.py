@@ -66,7 +66,7 @@ class UserNames:
             thread = self._thread = threading.Thread(target=self._look_up_wanted, name="user names", daemon=True)
             thread.start()
         if self._clock() >= self._patient_at:
-            thread.join(self._patience_s)
+            _join(thread, self._patience_s)
             if thread.is_alive():
                 self._patient_at = self._clock() + _IMPATIENT_FOR_S
 
@@ -86,3 +86,10 @@ class UserNames:
             return _Known(self._clock() + _NAME_KEPT_S, self._look_up(uid))
         except Exception:  # noqa: BLE001  no name, or a module of the host's that fails: the other users keep theirs
             return _Known(self._clock() + _NO_NAME_KEPT_S, str(uid))
+
+
+def _join(thread: threading.Thread, patience_s: float) -> None:
+    """Without a lock's time-out, which an old Python takes from the wall clock."""
+    until = time.monotonic() + patience_s
+    while thread.is_alive() and time.monotonic() < until:
+        time.sleep(0.001)

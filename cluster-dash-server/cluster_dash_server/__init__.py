@@ -22,13 +22,16 @@ from .background import Background, stop_all
 from .config import Config, ConfigError, read_config
 from .headers import add_headers
 from .hostcheck import check_host
+from .live.clock import Clock, since_boot
 from .live.hosts import Hosts
 from .receive import batch
 from .receive.access import Gate
 from .receive.posts import Posts
 from .receive.schema import Schema
 from .receive.tokens import Tokens, token_path
-from .views import assets, charts, frame, legacy, status, stream
+from .viewing import Viewing, read_secret
+from .views import api, assets, charts, frame, legacy, login, status, stream
+from .views.clock import clock_facts, clock_warnings
 from .views.fleet.model import Fleets
 from .views.health import Health
 
@@ -45,7 +48,8 @@ def create_app(
     *,
     start: bool = True,
     guarded: bool = False,
-    monotonic: Callable[[], float] = time.monotonic,
+    monotonic: Callable[[], float] = since_boot,
+    wall: Callable[[], float] = time.time,
 ) -> Flask:
     """The WSGI application. `start=False` starts no thread and touches neither signals nor the log's set-up.
 
@@ -54,12 +58,16 @@ def create_app(
     config = config or _config_or_exit()
     if start:
         logs.set_up(config.log.format, config.log.level)
-    gate = Gate(config.access, Tokens(token_path(config.access, os.environ), monotonic))
+    tokens = Tokens(token_path(config.access, os.environ), monotonic)
+    gate = Gate(config.access, tokens)
     schema = Schema(config.limits)
-    hosts = Hosts(config.live, monotonic)
+    hosts = Hosts(config.live, Clock(monotonic, wall))
 
     def warnings() -> list[str]:
-        return [*gate.warnings(), *hosts.warnings()]
+        return [*gate.warnings(), *notes_of_hosts()]
+
+    def notes_of_hosts() -> list[str]:
+        return [*hosts.warnings(), *clock_warnings(hosts)]
 
     plotly = assets.Plotly()
     fleets = Fleets(hosts, config.hosts)
@@ -67,6 +75,7 @@ def create_app(
     background = [
         Background("forget old history", lambda: _forget_old_history(hosts, fleets)),
         Background("compress plotly.js", plotly.compress),
+        Background("look at the clock", lambda: _look_at_clock(hosts)),
         Background("count repeated log lines", logs.tell_counts),
     ]
 
@@ -76,14 +85,18 @@ def create_app(
     app.url_map.merge_slashes = False
     frame.register(app, warnings, plotly, guarded)
     errors.register(app)
+    if password := config.access.viewing_password:
+        login.register(app, Viewing(password, read_secret(tokens.path.with_name("viewing.key")), wall, monotonic))
     app.register_blueprint(receive.routes())
     app.register_blueprint(batch.routes(gate, hosts, schema, config.limits))
     app.register_blueprint(status.routes(hosts, warnings))
     app.register_blueprint(stream.routes(fleets, hosts.changes, config.hosts, held))
+    app.register_blueprint(api.routes(fleets))
     app.register_blueprint(charts.routes(hosts))
     app.register_blueprint(legacy.routes(hosts))
     app.register_blueprint(assets.routes(plotly))
-    app.register_blueprint(Health(background, lambda: [*gate.troubles(), *hosts.warnings()]).routes())
+    health = Health(background, lambda: [*gate.troubles(), *notes_of_hosts()], lambda: clock_facts(hosts))
+    app.register_blueprint(health.routes())
 
     if start:
         _start(background)
@@ -106,6 +119,11 @@ def _forget_old_history(hosts: Hosts, fleets: Fleets) -> float:
     hosts.keep_within_memory()
     fleets.rest()
     return 10.0
+
+
+def _look_at_clock(hosts: Hosts) -> float:
+    hosts.clock.look()
+    return 5.0
 
 
 def _start(background: list[Background]) -> None:

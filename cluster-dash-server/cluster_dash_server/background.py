@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from .waiting import Wait
+
 log = logging.getLogger(__name__)
 
 RETRY_S = 60.0
@@ -21,7 +23,7 @@ class Background:
         self.last_error: str | None = None
         self._step = step
         self._ended = False
-        self._stopping = threading.Event()
+        self._stopping = Wait()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     @property
@@ -44,7 +46,7 @@ class Background:
         self._thread.start()
 
     def stop(self) -> None:
-        self._stopping.set()
+        self._stopping.end()
 
     def join(self, timeout_s: float) -> None:
         if self._thread.is_alive():
@@ -52,7 +54,7 @@ class Background:
 
     def _run(self) -> None:
         wait_s: float | None = 0.0
-        while wait_s is not None and not self._stopping.wait(wait_s):
+        while wait_s is not None and not self._stopping.seconds(wait_s):
             wait_s = self._guarded_step()
         self._ended = True
 

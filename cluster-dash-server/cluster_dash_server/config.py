@@ -26,7 +26,7 @@ PASSCODE = PUBLISHED_PASSCODE
 DEFAULT_FILE = Path("/etc/cluster-dash/server.toml")
 PREFIX = "CLUSTER_DASH_"
 SHORT_FORMS = {"CLUSTER_DASH_PASSCODE": ("access", "passcode")}
-SECRETS = {("access", "passcode")}
+SECRETS = {("access", "passcode"), ("access", "viewing_password")}
 
 
 class ConfigError(ValueError):
@@ -34,7 +34,7 @@ class ConfigError(ValueError):
 
 
 class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who may post."""
+    """Who may post, and who may look."""
 
     passcode: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     """None: nothing is configured, `PASSCODE` counts and only from loopback."""
@@ -44,6 +44,8 @@ class Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """None: `tokens.json` in the server's state folder."""
     require_tokens: bool = False
     """True: no passcode counts, each host needs a token."""
+    viewing_password: str = ""
+    """What a person must know who wants to see anything; empty: nothing."""
 
     def __repr__(self) -> str:
         return f"Access(passcode={'***' if self.passcode else None}, token_file={self.token_file!r}, ...)"

@@ -12,6 +12,7 @@ from typing import Any
 from .glance import decode_glance
 from .gpus import Gpu, Process, gpu_error_of, gpus_of
 from .live.claim import Rival, ids_of, label
+from .live.clock import OwnError
 from .live.hosts import Host, Hosts, Latest
 from .live.watch import GpuNow
 from .points import mean
@@ -64,6 +65,8 @@ class HostNow:
     age_s: float
     status: str
     """up, stale or offline."""
+    skew_s: float | None
+    """How far its clock is ahead; None where it isn't off. See `Hosts.skew_s`."""
     cpu_percent: float | None
     num_cpus: int | None
     load_1m: float | None
@@ -143,25 +146,27 @@ class HostNow:
 
 def now(hosts: Hosts) -> list[HostNow]:
     """By name as a person counts: gpu2 before gpu10."""
-    return [host_now(hosts, host) for host in sorted(hosts.all(), key=lambda host: natural(host.name))]
+    own = hosts.own_error()
+    return [host_now(hosts, host, own) for host in sorted(hosts.all(), key=lambda host: natural(host.name))]
 
 
 def natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part.lower()) for part in re.split(r"(\d+)", name)]
 
 
-def host_now(hosts: Hosts, host: Host) -> HostNow:
+def host_now(hosts: Hosts, host: Host, own: OwnError | None = None) -> HostNow:
+    """`own` as `Hosts.own_error` tells."""
     latest = host.latest  # once: the next post may come while this one is read
-    return _host_now(hosts, host, latest, latest.post)
+    return _host_now(hosts, host, latest, latest.post, own)
 
 
-def glance(hosts: Hosts, host: Host) -> HostNow:
+def glance(hosts: Hosts, host: Host, own: OwnError | None = None) -> HostNow:
     """`host_now` whose post has only what the overview shows of it, which takes half the time to decode."""
     latest = host.latest
-    return _host_now(hosts, host, latest, decode_glance(latest.document))
+    return _host_now(hosts, host, latest, decode_glance(latest.document), own)
 
 
-def _host_now(hosts: Hosts, host: Host, latest: Latest, post: dict[str, Any]) -> HostNow:
+def _host_now(hosts: Hosts, host: Host, latest: Latest, post: dict[str, Any], own: OwnError | None) -> HostNow:
     cpu: dict[str, Any] = post["cpu"]
     memory: dict[str, Any] = post.get("memory", {})
     used, total = memory.get("used_gb"), memory.get("total_gb")
@@ -176,6 +181,7 @@ def _host_now(hosts: Hosts, host: Host, latest: Latest, post: dict[str, Any]) ->
         gpu_error=gpu_error_of(post),
         age_s=age_s,
         status=latest.status(age_s),
+        skew_s=hosts.skew_s(latest, own),
         cpu_percent=cpu.get("cpu_percent"),
         num_cpus=cpu.get("num_cpus"),
         load_1m=(cpu.get("load_avgs") or [None])[0],
@@ -208,7 +214,8 @@ def _rival(hosts: Hosts, rival: Rival) -> RivalNow:
 def by_device(post: dict[str, Any], metric: str) -> dict[int, float]:
     """The newest values of a metric by GPU index; a GPU that has none is left out."""
     columns: dict[str, Any] = post.get("metrics", {}).get(metric, {})
-    return dict(zip(columns.get("device", []), columns.get("value", []), strict=False))
+    both = zip(columns.get("device", []), columns.get("value", []), strict=False)
+    return {device: value for device, value in both if value is not None}
 
 
 def _disk(key: str, entry: dict[str, Any]) -> Disk:

@@ -164,4 +164,7 @@ class MoleProcess:
             self.process.stdout.close()
 
 
-_PLAIN = ("LD_LIBRARY_PATH", "NVML_STANDIN", "STATE_DIRECTORY", "XDG_STATE_HOME")
+_PLAIN = (
+    *("LD_LIBRARY_PATH", "LD_PRELOAD", "NVML_STANDIN", "CLOCK_STANDIN", "CLOCK_STANDIN_LOCKS"),
+    *("STATE_DIRECTORY", "XDG_STATE_HOME"),
+)

@@ -160,8 +160,13 @@ def test_no_descriptors_for_a_second_process_cost_the_others_nothing(standin: Nv
     look_again(host)
 
 
-def test_an_event_is_told_once_also_when_the_second_process_takes_over(standin: NvmlStandin, tmp_path: Path) -> None:
+@pytest.mark.parametrize("clock_was_ahead_s", [0, 3600])
+def test_an_event_is_told_once_also_when_the_second_process_takes_over(
+    standin: NvmlStandin, tmp_path: Path, clock_was_ahead_s: float
+) -> None:
+    """Though the clock is set back after that, which dates the events."""
     host = Host(tmp_path, sample_s=0.02)
+    host.reader._wall_clock = lambda: time.time() + clock_was_ahead_s  # pyright: ignore[reportPrivateUsage]
     try:
         lose(standin, host, STALE)
         host.clock.now += 1

@@ -115,6 +115,8 @@ def test_a_mount_that_hangs_is_stale_after_the_deadline_and_the_others_go_on(
         assert str(read["dead"].error).startswith("no answer since 20")
         assert "server:/dead" in str(read["dead"].error)
     assert caplog.text.count("stale") == 1
+    rig.wall.now += 1e8  # the clock is set, and with it all that is told by it
+    assert rig.read()["dead"].stale_since == asked_time + 1e8
 
 
 def test_a_mount_that_answers_again_is_shown_again(rig: Rig) -> None:

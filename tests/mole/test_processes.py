@@ -142,16 +142,20 @@ def test_a_process_that_changes_its_user_shows_that_within_a_minute(proc: FakePr
     assert process.about.uid == 1000
 
 
-def test_a_clock_that_jumps_does_not_move_a_process_start(proc: FakeProc) -> None:
+@pytest.mark.parametrize(("booted_at", "started_at"), [(1_700_000_001, 1_700_000_000), (1_800_000_000, 1_800_000_000)])
+def test_the_start_of_a_process_moves_only_when_the_clock_is_set(
+    proc: FakeProc, booted_at: int, started_at: float
+) -> None:
+    """The kernel counts the time of boot back from its clock."""
     clock = ManualClock()
     table = ProcessTable(proc.root, clock=clock)
     proc.set(77, start=0)
     table.read(77)
-    proc.set_boot_time(1_800_000_000)
+    proc.set_boot_time(booted_at)
     clock.now += 61
     process = table.read(77)
     assert process is not None
-    assert process.about.started_at == 1_700_000_000
+    assert process.about.started_at == started_at
 
 
 def test_what_is_no_more_on_a_gpu_is_forgotten(proc: FakeProc) -> None:

@@ -6,6 +6,7 @@ import gzip
 import json
 from typing import Any
 
+import hostile
 import posts
 import pytest
 from flask.testing import FlaskClient
@@ -130,9 +131,23 @@ def test_without_a_passcode_of_its_own_batches_come_from_this_machine_only(clien
 def test_a_large_batch_begins_with_its_auth_code(client: FlaskClient) -> None:
     """Else its sender would be known only once all of it is unpacked and read."""
     filler = {"x": "x" * 2**20}
-    assert send(client, batch_of(without_code("a")) | filler).status_code == 200
+    assert send(client, {"auth_code": posts.PASSCODE} | filler | batch_of(without_code("a"))).status_code == 200
     answer = send(client, filler | batch_of(without_code("b")))
     assert (answer.status_code, answer.json["msg"]) == (400, "a batch that large must begin with its auth_code")
+    assert hosts_of(client) == ["a"]
+
+
+def test_a_large_batch_ends_with_its_posts(client: FlaskClient) -> None:
+    """Else they would have to be looked for."""
+    answer = send(client, batch_of(without_code("a")) | {"x": "x" * 2**20})
+    assert (answer.status_code, answer.json["msg"]) == (400, "a batch that large must end with its posts")
+    assert send(client, batch_of(without_code("a")) | {"x": "x" * 2**10}).json["results"] == [STORED]
+
+
+@pytest.mark.parametrize("before", [[], [without_code("a")], '[{"hostname":"a"}]'])
+def test_what_stands_beside_the_posts_and_looks_like_them_is_dropped(client: FlaskClient, before: Any) -> None:
+    batch = {"auth_code": posts.PASSCODE, "x": before, "posts": [without_code("a")], "y": before}
+    assert send(client, batch).json["results"] == [STORED]
     assert hosts_of(client) == ["a"]
 
 
@@ -140,7 +155,8 @@ def test_a_passcode_of_any_characters_begins_a_large_batch() -> None:
     passcode = 'pass "word" \\ é\u2028'
     client = create_app(Config(access=Access(passcode=passcode)), start=False).test_client()
     for ascii_only in (True, False):
-        text = json.dumps(batch_of(auth_code=passcode) | {"x": "x" * 2**20}, ensure_ascii=ascii_only)
+        batch: dict[str, Any] = {"auth_code": passcode, "x": "x" * 2**20, "posts": []}
+        text = json.dumps(batch, ensure_ascii=ascii_only)
         assert send(client, text).status_code == 200
 
 
@@ -192,3 +208,15 @@ def test_a_bearers_header_counts_for_the_batch_and_that_of_a_proxy_does_not(
     answer = client.post("/batch", json=batch, headers={"Authorization": header})
     assert answer.status_code == status
     assert hosts_of(client) == (["a"] if status == 200 else [])
+
+
+@pytest.mark.parametrize("entry", hostile.answered_batches(), ids=lambda entry: entry.name)
+def test_what_a_post_may_not_be_is_told_in_its_place(entry: hostile.Hostile) -> None:
+    client = create_app(Config(access=Access(passcode=hostile.PASSCODE)), start=False).test_client()
+    answer = client.post("/batch", data=entry.body, headers={"Content-Type": hostile.JSON} | entry.headers)
+    assert answer.status_code == entry.status
+    assert answer.json is not None
+    (result,) = answer.json["results"]
+    assert result["success"] is False
+    assert entry.says in result["msg"]
+    assert client.get("/data-out/gpu-data-simple").json == {}

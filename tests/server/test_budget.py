@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cluster_dash_server.config import Live
+from cluster_dash_server.live.clock import Clock
 from cluster_dash_server.live.hosts import Hosts
 from cluster_dash_server.points import NO_DEVICE, Layout, Points, SeriesKey
 
@@ -17,7 +18,7 @@ class Fleet:
 
     def __init__(self, **settings: float) -> None:
         self.now_s = 0.0
-        self.hosts = Hosts(Live(**settings), lambda: self.now_s)  # pyright: ignore[reportArgumentType]
+        self.hosts = Hosts(Live(**settings), Clock(lambda: self.now_s))  # pyright: ignore[reportArgumentType]
         self._layouts: dict[int, Layout] = {}
 
     def points(self, name: str, series: int) -> Points:
@@ -33,7 +34,7 @@ class Fleet:
             for name, series in names.items():
                 post = {"hostname": name, "timestamp": 0, "cpu": {}, "gpu": {}, "mole": {"interval_s": 5}}
                 for _ in range((times_each or {}).get(name, 1)):
-                    self.hosts.record(post, self.points(name, series), 1e9 + self.now_s)
+                    self.hosts.record(post, self.points(name, series))
             if self.now_s % 10 == 0:
                 self.hosts.keep_within_memory()
 

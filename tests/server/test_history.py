@@ -20,12 +20,12 @@ class Sender:
         self._gap_after_s = gap_after_s
         self._layouts: dict[tuple[str, ...], Layout] = {}
 
-    def post(self, time: float, mono_s: float | None = None, **values: float) -> None:
+    def post(self, time: float, **values: float) -> None:
         names = tuple(values)
         series = [SeriesKey(name.removesuffix("_again"), NO_DEVICE, "") for name in names]
         layout = self._layouts.setdefault(names, Layout(series, ["%"] * len(names)))
         points = Points("gpu01", time, layout, list(values.values()))
-        self.history.append(time, time if mono_s is None else mono_s, points, self._gap_after_s)
+        self.history.append(time, points, self._gap_after_s)
 
     def column(self, name: str) -> SeriesColumns:
         (found,) = columns(self.history.recent_segments(), [name])
@@ -68,30 +68,15 @@ def test_a_pause_of_the_host_leaves_a_row_without_values() -> None:
 
 
 @pytest.mark.parametrize("step_s", [-3600.0, 3600.0, 315_360_000.0])
-def test_when_the_servers_clock_is_set_the_rows_before_move_with_it(step_s: float) -> None:
-    sender = Sender()
-    for mono_s in (10, 70, 75):
-        sender.post(mono_s, sys_cpu=mono_s, **{"sys.cpu_percent": mono_s})
-    for mono_s in (80, 85):
-        sender.post(mono_s + step_s, mono_s, sys_cpu=mono_s, **{"sys.cpu_percent": mono_s})
-    moved = [time + step_s for time in (10, 17.5, 70, 75, 80, 85)]
-    assert list(sender.column("sys_cpu").time) == moved
-    assert shown(sender.column("sys_cpu")) == [10, None, 70, 75, 80, 85]
-    assert sender.minutes("sys.cpu_percent").time[0] == 10 + step_s
+def test_when_the_servers_clock_is_set_the_history_moves_with_it(step_s: float) -> None:
+    sender = filled(10, 70, 75)
+    (column,) = columns(sender.history.recent_segments(), ["cpu"], step_s)
+    assert list(column.time) == [time + step_s for time in (10, 17.5, 70, 75)]
+    assert shown(column) == [10, None, 70, 75]
 
 
-def test_while_the_servers_clock_is_wrong_nothing_is_too_old() -> None:
-    """Age is by the clock that nobody sets: a jump of years between two posts forgets nothing."""
-    sender = filled(*range(0, 600, 5))
-    sender.history.forget(600)
-    sender.post(315_360_000, 600, cpu=1)
-    assert len(sender.column("cpu").time) == 121
-
-
-def test_a_small_step_back_of_the_clock_keeps_the_order() -> None:
-    sender = filled(10, 12)
-    sender.post(11, 12.5, cpu=1)
-    assert list(sender.column("cpu").time) == [10, 12, 12]
+def test_two_posts_that_overtake_each_other_on_the_way_in_keep_the_order() -> None:
+    assert list(filled(10, 12, 11.9, 13).column("cpu").time) == [10, 12, 12, 13]
 
 
 def test_everything_is_kept_for_the_minutes_that_are_set() -> None:

@@ -9,6 +9,7 @@ import posts
 import pytest
 
 from cluster_dash_server.config import Live
+from cluster_dash_server.live.clock import Clock
 from cluster_dash_server.live.history import MAX_SERIES
 from cluster_dash_server.live.hosts import Host, Hosts
 from cluster_dash_server.live.rows import SeriesColumns
@@ -16,23 +17,26 @@ from cluster_dash_server.points import points_of_post
 from cluster_dash_server.query import host_now
 
 
-class Clock:
+class Seconds:
+    """Both clocks of a server; `off_s` apart."""
+
     def __init__(self) -> None:
         self.now_s = 1000.0
+        self.off_s = 1e9
 
-    def __call__(self) -> float:
-        return self.now_s
+    def clock(self) -> Clock:
+        return Clock(lambda: self.now_s, lambda: self.now_s + self.off_s)
 
 
-def recorded(clock: Clock, **sections: Any) -> tuple[Hosts, Host]:
-    hosts = Hosts(Live(), clock)
+def recorded(clock: Seconds, **sections: Any) -> tuple[Hosts, Host]:
+    hosts = Hosts(Live(), clock.clock())
     record(hosts, posts.host_post("gpu01", **sections))
     (host,) = hosts.all()
     return hosts, host
 
 
-def record(hosts: Hosts, post: dict[str, Any], received_at: float | None = None) -> None:
-    hosts.record(post, points_of_post(post), post["timestamp"] if received_at is None else received_at)
+def record(hosts: Hosts, post: dict[str, Any]) -> None:
+    hosts.record(post, points_of_post(post))
 
 
 @pytest.mark.parametrize(
@@ -42,14 +46,14 @@ def record(hosts: Hosts, post: dict[str, Any], received_at: float | None = None)
 def test_a_host_is_stale_after_three_of_its_own_intervals_and_offline_after_ten_minutes(
     interval_s: float, age_s: float, status: str
 ) -> None:
-    clock = Clock()
+    clock = Seconds()
     hosts, host = recorded(clock, mole={"interval_s": interval_s})
     clock.now_s += age_s
     assert host.latest.status(hosts.age_s(host.latest)) == status
 
 
 def test_a_host_without_the_mole_section_posts_every_five_minutes_as_the_original() -> None:
-    clock = Clock()
+    clock = Seconds()
     hosts, host = recorded(clock, mole={})
     clock.now_s += 590
     assert host.latest.status(hosts.age_s(host.latest)) == "up"
@@ -58,7 +62,7 @@ def test_a_host_without_the_mole_section_posts_every_five_minutes_as_the_origina
 
 
 def test_a_mole_that_posts_seldom_is_not_offline_between_two_posts() -> None:
-    clock = Clock()
+    clock = Seconds()
     hosts, host = recorded(clock, mole={"interval_s": 900})
     clock.now_s += 1000
     assert host.latest.status(hosts.age_s(host.latest)) == "up"
@@ -67,14 +71,14 @@ def test_a_mole_that_posts_seldom_is_not_offline_between_two_posts() -> None:
 
 
 def test_an_interval_beyond_a_day_is_taken_as_a_day() -> None:
-    clock = Clock()
+    clock = Seconds()
     hosts, host = recorded(clock, mole={"interval_s": 1e15})
     clock.now_s += 3 * 86_400 + 1
     assert host.latest.status(hosts.age_s(host.latest)) == "offline"
 
 
 def test_the_gpus_of_a_driver_that_hangs_are_still_known_and_tell_nothing() -> None:
-    hosts, host = recorded(Clock(), gpu={"0_X": posts.gpu(0, util=50), "1_X": posts.gpu(1)})
+    hosts, host = recorded(Seconds(), gpu={"0_X": posts.gpu(0, util=50), "1_X": posts.gpu(1)})
     for _ in range(2):
         record(hosts, posts.host_post("gpu01", gpu={"gpu_error": {**posts.GPU_ERROR, "state": "hung"}}))
         row = host_now(hosts, host)
@@ -89,32 +93,32 @@ def test_the_gpus_of_a_driver_that_hangs_are_still_known_and_tell_nothing() -> N
 
 @pytest.mark.parametrize(("ahead_s", "skew_s"), [(42, 42), (-3600, -3600), (1, None), (-4, None)])
 def test_a_clock_that_is_off_is_told_and_a_slow_way_is_not(ahead_s: float, skew_s: float | None) -> None:
-    hosts = Hosts(Live(), Clock())
-    post = posts.host_post()
-    record(hosts, post, received_at=post["timestamp"] - ahead_s)
+    seconds = Seconds()
+    hosts = Hosts(Live(), seconds.clock())
+    record(hosts, posts.host_post(timestamp=seconds.now_s + seconds.off_s + ahead_s))
     (host,) = hosts.all()
-    assert host.latest.skew_s == pytest.approx(skew_s)
+    assert host_now(hosts, host).skew_s == pytest.approx(skew_s)
 
 
 def test_the_history_is_at_the_servers_time_and_its_series_have_one_length() -> None:
-    clock = Clock()
-    hosts = Hosts(Live(), clock)
+    clock = Seconds()
+    hosts = Hosts(Live(), clock.clock())
     for second in range(5):
         clock.now_s = second
-        record(hosts, posts.host_post("gpu01", timestamp=5.0), received_at=1000.0 + second)
+        record(hosts, posts.host_post("gpu01", timestamp=5.0))
     (host,) = hosts.all()
     columns = hosts.series(host, "sys.gpu.util_percent", "sys.cpu_percent")
     assert len(columns) == 9
-    assert all(list(column.time) == [1000, 1001, 1002, 1003, 1004] for column in columns)
+    assert all(list(column.time) == [1e9 + second for second in range(5)] for column in columns)
     assert all(len(column.value) == 5 for column in columns)
 
 
 def test_the_last_posts_of_a_silent_host_are_kept_for_a_day() -> None:
-    clock = Clock()
-    hosts = Hosts(Live(), clock)
+    clock = Seconds()
+    hosts = Hosts(Live(), clock.clock())
     for second in range(0, 1200, 5):
         clock.now_s = second
-        record(hosts, posts.host_post("gpu01"), received_at=1_200_000_000 + second)
+        record(hosts, posts.host_post("gpu01"))
     (host,) = hosts.all()
     clock.now_s += 3600
     hosts.keep_within_memory()
@@ -130,14 +134,14 @@ def test_the_last_posts_of_a_silent_host_are_kept_for_a_day() -> None:
 
 def test_names_that_change_with_every_post_fill_no_memory() -> None:
     """An hour of new mounts and users each time: what is held stays what it was after the first half."""
-    clock = Clock()
+    clock = Seconds()
     hosts, host = recorded(clock)
     held: list[int] = []
     for number in range(720):
         clock.now_s += 5
         disk = {f"/mnt/{number}-{each}": {"percent_used": 5, "used_gb": 1, "total_gb": 20} for each in range(6)}
         gpus = {f"{index}_X": posts.busy_gpu(index, f"user{number}") for index in range(8)}
-        record(hosts, posts.host_post("gpu01", disk=disk, gpu=gpus), received_at=1e9 + clock.now_s)
+        record(hosts, posts.host_post("gpu01", disk=disk, gpu=gpus))
         held.append(host.history.bytes)
         if number % 2 == 0:
             hosts.keep_within_memory()
@@ -163,7 +167,7 @@ def test_what_a_page_reads_while_eight_threads_record_is_whole() -> None:
         for number in range(400):
             gpus = {"0_X": posts.busy_gpu(0, f"user{number // 50}")}
             post = posts.host_post(name, gpu=gpus, cpu={"cpu_percent": number})
-            hosts.record(post, points_of_post(post), 1e9 + number)
+            hosts.record(post, points_of_post(post))
 
     def read() -> None:
         while not written.is_set():
@@ -186,7 +190,7 @@ def test_what_a_page_reads_while_eight_threads_record_is_whole() -> None:
 
 
 def test_a_host_that_has_been_silent_for_a_month_is_forgotten() -> None:
-    clock = Clock()
+    clock = Seconds()
     hosts, host = recorded(clock)
     clock.now_s += 720 * 3600
     hosts.forget_silent_hosts()

@@ -7,6 +7,7 @@ from typing import Any
 
 import posts
 import pytest
+from clock_standin import wall_beside
 from flask.testing import FlaskClient
 
 from cluster_dash_server import create_app
@@ -27,7 +28,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def client(clock: Clock) -> FlaskClient:
-    return create_app(Config(), start=False, monotonic=clock).test_client()
+    return create_app(Config(), start=False, monotonic=clock, wall=wall_beside(clock)).test_client()
 
 
 def two_gpus(first_util: float = 90, first_used: float = 20000) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def history_of(*posts: tuple[float, Mapping[SeriesKey, float]], headline_s: floa
     history, layouts = RecentHistory(900.0, headline_s), dict[tuple[SeriesKey, ...], Layout]()
     for second, values in posts:
         layout = layouts.setdefault(tuple(values), Layout(values, ["%"] * len(values)))
-        history.append(START + second, second, Points("gpu01", 0, layout, list(values.values())), 15.0)
+        history.append(START + second, Points("gpu01", 0, layout, list(values.values())), 15.0)
     return history
 
 
@@ -96,7 +96,7 @@ def test_the_minutes_go_on_when_everything_else_is_forgotten() -> None:
 
 def test_the_last_minute_of_a_silent_host_is_not_lost() -> None:
     history = history_of((0, {CPU: 10}), (5, {CPU: 30}))
-    history.forget(600)
+    history.forget(START + 600)
     history.share = 0.001
     history.recent.forget(START + 1e6, 0, 0)
     assert minutes(history, CPU) == {5: 20}

@@ -6,6 +6,7 @@ import posts
 import pytest
 
 from cluster_dash_server.config import Live
+from cluster_dash_server.live.clock import Clock
 from cluster_dash_server.live.hosts import Hosts
 from cluster_dash_server.points import points_of_post
 from cluster_dash_server.query import bucket_s, fleet_history, mean, now
@@ -13,11 +14,11 @@ from cluster_dash_server.query import bucket_s, fleet_history, mean, now
 
 def hosts_with(*received: tuple[str, float], gpus: int = 2) -> Hosts:
     clock = [0.0]
-    hosts = Hosts(Live(), monotonic=lambda: clock[0])
+    hosts = Hosts(Live(), Clock(lambda: clock[0], lambda: clock[0]))
     for name, received_at in received:
         clock[0] = received_at
         post = posts.host_post(name, gpus)
-        hosts.record(post, points_of_post(post), received_at)
+        hosts.record(post, points_of_post(post))
     return hosts
 
 
@@ -60,23 +61,23 @@ def test_what_is_older_than_asked_for_is_left_out() -> None:
 
 
 def test_a_gpu_whose_memory_is_not_known_spoils_no_mean() -> None:
-    hosts = Hosts(Live(), monotonic=lambda: 0.0)
+    hosts = Hosts(Live(), Clock(lambda: 3000.0, lambda: 3000.0))
     known, unknown = posts.gpu(0, used_mib=8192, util=50), posts.gpu(1, used_mem=None)
     for _ in range(2):
         post = posts.host_post("a", gpu={"0": known, "1": unknown})
-        hosts.record(post, points_of_post(post), 3000)
+        hosts.record(post, points_of_post(post))
         unknown = posts.gpu(1, used_mem=8192)
     post = posts.host_post("a", gpu={"0": known, "1": posts.gpu(1, used_mem=None)})
-    hosts.record(post, points_of_post(post), 3001)
+    hosts.record(post, points_of_post(post))
     (bucket,) = fleet_history(hosts, hours=1, now_s=3001)
     assert bucket.mean("avg_gpu_memory_percent") == pytest.approx(10)
 
 
 def test_the_gpus_of_an_offline_host_are_not_free() -> None:
     seconds = [0.0]
-    hosts = Hosts(Live(), monotonic=lambda: seconds[0])
+    hosts = Hosts(Live(), Clock(lambda: seconds[0]))
     post = posts.host_post("a", gpus=4)
-    hosts.record(post, points_of_post(post), 0)
+    hosts.record(post, points_of_post(post))
     assert [row.free_gpus for row in now(hosts)] == [2]
     seconds[0] = 601
     assert [row.free_gpus for row in now(hosts)] == [0]

@@ -32,11 +32,19 @@ TABLE: dict[str, dict[str, set[str]]] = {
     "/api/dashboard-data": {"anybody": READ},
     "/api/history-data": {"anybody": READ},
     "/assets/<name>": {"anybody": READ},
+    "/scripts/<version>/<path:name>": {"anybody": READ},
     "/static/<path:filename>": {"anybody": READ},
     "/stream": {"anybody": READ},
     "/health": {"anybody": READ},
 }
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "PROPFIND")
+
+
+def an_address(path: str) -> str:
+    """One that this route of the table answers."""
+    if path.startswith("/scripts/"):
+        return "/scripts/x/plot.js"
+    return path.replace("<path:name>", "gpu01").replace("<path:filename>", "style.css").replace("<name>", "x.js")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +62,7 @@ def test_the_table_names_every_route_and_no_other(guarded: Flask) -> None:
 @pytest.mark.parametrize("who", ["anybody", "mole"])
 def test_each_may_do_what_the_table_says_and_nothing_else(guarded: Flask, path: str, who: str) -> None:
     client = guarded.test_client()
-    asked = path.replace("<path:name>", "gpu01").replace("<path:filename>", "style.css").replace("<name>", "x.js")
+    asked = an_address(path)
     post = posts.host_post("gpu01", auth_code=PASSCODE if who == "mole" else "wrong", posts=[])
     for method in METHODS:
         with client.open(asked, method=method, json=post if method == "POST" else None) as answer:
@@ -65,6 +73,50 @@ def test_each_may_do_what_the_table_says_and_nothing_else(guarded: Flask, path: 
             assert status == (200 if who == "mole" else 401)
         else:
             assert status == 405
+
+
+OPEN_WITH_PASSWORD = {
+    "/static/<path:filename>": READ,
+    "/assets/<name>": READ,
+    "/health": READ,
+    "/login": {*READ, "POST"},
+    "/logout": {"OPTIONS", "POST"},
+}
+"""With a viewing password: what anybody may still do; a viewer may do what anybody may without one."""
+
+
+@pytest.fixture(scope="module")
+def with_password(tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    tokens = str(tmp_path_factory.mktemp("state") / "tokens.json")
+    access = Access(passcode=PASSCODE, viewing_password="look", token_file=tokens)
+    app = create_app(Config(access=access), start=False)
+    app.test_client().post("/", json=posts.host_post("gpu01", auth_code=PASSCODE))
+    return app
+
+
+def test_with_a_viewing_password_the_table_has_two_more(with_password: Flask) -> None:
+    assert {rule.rule for rule in with_password.url_map.iter_rules()} == set(TABLE) | set(OPEN_WITH_PASSWORD)
+
+
+@pytest.mark.parametrize("path", {**TABLE, **OPEN_WITH_PASSWORD})
+@pytest.mark.parametrize("who", ["anybody", "mole", "viewer"])
+def test_with_a_viewing_password_only_a_viewer_sees_anything(with_password: Flask, path: str, who: str) -> None:
+    client = with_password.test_client()
+    asked = an_address(path)
+    post = posts.host_post("gpu01", auth_code=PASSCODE if who == "mole" else "wrong", posts=[])
+    for method in METHODS:
+        auth = ("", "look") if who == "viewer" else None
+        with client.open(asked, method=method, json=post if method == "POST" else None, auth=auth) as answer:
+            status = answer.status_code
+        may_post = method == "POST" and "mole" in TABLE.get(path, {})
+        if may_post:
+            assert status == (200 if who == "mole" else 401)
+        elif method in OPEN_WITH_PASSWORD.get(path, set()):
+            assert status in (200, 303, 403, 404)  # 403: the form has no password
+        elif who == "viewer":
+            assert status == (200 if method in TABLE.get(path, {}).get("anybody", set()) else 405)
+        else:
+            assert status == 401
 
 
 @pytest.mark.parametrize("path", ["/host/<name>", "/assets/:name", "/%3Cpath:name%3E", "/nope"])

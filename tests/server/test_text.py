@@ -7,6 +7,7 @@ from typing import Any
 from unicodedata import bidirectional, category
 
 import posts
+from clock_standin import wall_beside
 from flask.testing import FlaskClient
 
 from cluster_dash_server import create_app
@@ -106,7 +107,9 @@ def test_who_holds_what_stands_below_the_most_first(client: FlaskClient) -> None
 
 def test_a_silent_host_gives_no_figures_of_now() -> None:
     seconds = [0.0]
-    client = create_app(Config(), start=False, monotonic=lambda: seconds[0]).test_client()
+    client = create_app(
+        Config(), start=False, monotonic=lambda: seconds[0], wall=wall_beside(lambda: seconds[0])
+    ).test_client()
     client.post("/", json=posts.host_post("gpu1"))
     seconds[0] = 700
     lines = lines_of(client)

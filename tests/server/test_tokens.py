@@ -12,6 +12,7 @@ from typing import Any
 
 import posts
 import pytest
+from clock_standin import wall_beside
 from flask.testing import FlaskClient
 
 from cluster_dash_server import create_app
@@ -34,7 +35,9 @@ class Site:
         self.path, self.now_s = folder / "state" / "tokens.json", 0.0
         self.token = make_token(self.path, "gpu01", 0.0)
         settings = Access(passcode="of-the-lab", token_file=str(self.path), **access)
-        self.client: FlaskClient = create_app(Config(settings), start=False, monotonic=lambda: self.now_s).test_client()
+        self.client: FlaskClient = create_app(
+            Config(settings), start=False, monotonic=lambda: self.now_s, wall=wall_beside(lambda: self.now_s)
+        ).test_client()
 
     def send(self, auth_code: object = None, hostname: str = "gpu01", **headers: str) -> Any:
         post = posts.host_post(hostname, auth_code=auth_code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cluster_dash_server.views.wording import MISSING, duration, gib, number, percent, printable, shorten
+from cluster_dash_server.views.wording import MISSING, duration, gib, number, percent, printable, rate, shorten
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,14 @@ def test_names_lose_what_moves_the_cursor_or_turns_the_text() -> None:
 def test_a_long_name_is_cut_to_its_width() -> None:
     assert shorten("abcdef", 6) == "abcdef"
     assert shorten("abcdefg", 6) == "abcde…"
+
+
+@pytest.mark.parametrize(
+    ("bytes_per_s", "words"),
+    [
+        (None, MISSING), (0, "0 B/s"), (900, "900 B/s"), (1536, "1.5 KiB/s"), (1023 * 1024, "1.0 MiB/s"),
+        (84 * 2**20, "84 MiB/s"), (12.5e9, "12 GiB/s"), (5e15, "4656613 GiB/s"),
+    ],
+)  # fmt: skip
+def test_a_rate_is_told_in_the_unit_that_fits(bytes_per_s: float | None, words: str) -> None:
+    assert rate(bytes_per_s) == words

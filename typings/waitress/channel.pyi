@@ -4,10 +4,11 @@ from typing import ClassVar
 from .adjustments import Adjustments
 from .parser import HTTPRequestParser
 from .server import BaseWSGIServer
-from .task import ErrorTask
+from .task import ErrorTask, WSGITask
 from .wasyncore import dispatcher
 
 class HTTPChannel(dispatcher):
+    task_class: ClassVar[type[WSGITask]]
     error_task_class: ClassVar[type[ErrorTask]]
     parser_class: ClassVar[type[HTTPRequestParser]]
     server: BaseWSGIServer
@@ -27,4 +28,5 @@ class HTTPChannel(dispatcher):
     ) -> None: ...
     def received(self, data: bytes) -> bool: ...
     def service(self) -> None: ...
+    def write_soon(self, data: bytes) -> int: ...
     def del_channel(self, map: dict[int, dispatcher] | None = None) -> None: ...

@@ -8,10 +8,19 @@ class Task:
     request: HTTPRequestParser
     status: str
     content_length: int | None
+    content_bytes_written: int
+    chunked_response: bool
+    complete: bool
+    wrote_header: bool
     response_headers: list[tuple[str, str]]
 
     def set_close_on_finish(self) -> None: ...
+    def build_response_header(self) -> bytes: ...
+    @property
+    def has_body(self) -> bool: ...
     def write(self, data: bytes) -> None: ...
+
+class WSGITask(Task): ...
 
 class ErrorTask(Task):
     def execute(self) -> None: ...

@@ -28,7 +28,7 @@ _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _FEW_HOSTS = 200  # up to here each post is sent by itself, as moles do
 _BATCH = 50
 _HOSTS_PER_SENDER = 1000
-_MOST_SENDERS = 4
+_MOST_SENDERS = 2
 _ONCE_WITHIN_S = 300.0
 
 _DESCRIPTION = """\

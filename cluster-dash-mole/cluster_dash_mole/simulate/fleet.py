@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from cluster_dash_mole.simulate.facts import Facts
 from cluster_dash_mole.simulate.host import Host
 from cluster_dash_mole.simulate.people import list_people
 from cluster_dash_mole.simulate.scenario import DEMO_HOSTS, HostPlan, plan_hosts
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from cluster_dash_mole.simulate.truth import HostTruth
 
 DEFAULT_START_S = 34 * HOUR_S  # Tuesday at 10 in the morning
+DEFAULT_BEGAN_AT = 1795514400.0  # for whoever needs no posts of now
 _WEEKS = 61  # so many plans at most for hosts that are alike: making one takes some milliseconds
 
 
@@ -42,7 +44,7 @@ class Fleet:
         scenario: str = "demo",
         gpus_per_host: int = 8,
         interval_s: float = 5.0,
-        began_at: float = 0.0,
+        began_at: float = DEFAULT_BEGAN_AT,
         speed: float = 60.0,
         start_s: float = DEFAULT_START_S,
         spread: bool = True,
@@ -59,7 +61,7 @@ class Fleet:
     def _make_host(self, plan: HostPlan, number: int, hosts: int) -> Host:
         phase_s = self.interval_s * number / hosts if self._spread else 0.0
         week = self._find_week(plan, number)
-        return Host(plan, self._seed, self.timing, phase_s, week, self._people, self._templates)
+        return Host(Facts(plan, self._seed, self.timing, phase_s, self._people), week, self._templates)
 
     def _find_week(self, plan: HostPlan, number: int) -> Week:
         pinned, kept_free = plan.pinned_jobs(self._seed), (*plan.mig, *plan.lost)
@@ -84,13 +86,13 @@ class Fleet:
 
     def post(self, host: int, at: float) -> dict[str, Any]:
         """The newest post of that host at that time, without auth_code. LookupError before its first."""
-        known = self.hosts[host]
-        number = known.number_at(at)
-        while not known.is_sending(number):
+        facts = self.hosts[host].facts
+        number = facts.number_at(at)
+        while not facts.is_sending(number):
             number -= 1
         if number < 0:
-            raise LookupError(f"{known.plan.name} has not posted yet at {at}: it began at {self.began_at}")
-        return json.loads(known.render(number))
+            raise LookupError(f"{facts.plan.name} has not posted yet at {at}: it began at {self.began_at}")
+        return json.loads(self.body(host, number))
 
     def truth(self, host: int, at: float) -> HostTruth:
         """What is true of that host at that time."""

@@ -37,28 +37,35 @@ _INSTANCES = (("3g.40gb", 0.49, 0.7), ("2g.20gb", 0.245, 0.4), ("1g.10gb", 0.12,
 
 
 class Work(NamedTuple):
-    """A job on a GPU at a moment: since when (Unix seconds), which of its host's weeks, how long by the lab's time."""
+    """A job on a GPU in one of its host's weeks, since `started_at` (Unix seconds) in a lab of that speed."""
 
     job: Job
     person: Person
     turn: int
     started_at: float
-    idle_since: float
-    elapsed_s: float
+    speed: float
 
     @property
     def key(self) -> tuple[int, int]:
         """What tells it from any other on its host."""
         return (0 if self.job.is_pinned else self.turn, self.job.number)
 
-    @property
-    def is_idle(self) -> bool:
+    def elapsed_s(self, at: float) -> float:
+        """How long it runs by the lab's time."""
+        return (at - self.started_at) * self.speed
+
+    def is_idle(self, at: float) -> bool:
         """Whether it only holds its memory."""
-        return self.elapsed_s > self.job.works_s
+        return self.elapsed_s(at) > self.job.works_s
+
+    @property
+    def idle_since(self) -> float:
+        """When it began to; for one that does all its time, when it came."""
+        return self.started_at + max(0.0, self.job.works_s) / self.speed
 
 
 class Gpu:
-    """A GPU of a host. What befalls it is set from outside: `hot`, `failing`, `tenants` (of a split one)."""
+    """A GPU of a host. What befalls it is set from outside: `is_hot`, `has_desktop`, `tenants` (of a split one)."""
 
     def __init__(self, seed: str, host: str, model: GpuModel, index: int) -> None:
         self.host, self.model, self.index = host, model, index
@@ -66,16 +73,18 @@ class Gpu:
         self.uuid = "GPU-" + uuid_of(seed, host, "gpu", index)
         self.id = gpu_id({"id_index": index, "name": model.name, "uuid": self.uuid})
         self.pci_bus_id = f"0000:{0x17 + 0x1A * index % 0xE0:02x}:00.0"
-        self.is_hot = self.is_failing = self.has_desktop = False
+        self.is_hot = self.has_desktop = False
         self.tenants: Sequence[Person] = ()
+        self.tenants_since = 0.0
 
     def read(self, work: Work | None, number: int, now: float, up_s: float) -> list[float]:
         """Its numbers in the post of that number, each at its place. `up_s`: since the driver was loaded."""
         model = self.model
-        load = find_load(work.job, work.elapsed_s, self.salt, number) if work else _REST
-        if self.tenants:
-            load = Load(0.0, sum(share * held for _, share, held in _INSTANCES), 0.3 + 0.02 * noise(self.salt, number))
+        load = find_load(work.job, work.elapsed_s(now), self.salt, number) if work else _REST
         held_mib = float(int(load.memory * (model.total_mib - model.reserved_mib - 600)))
+        if self.tenants:
+            load = Load(0.0, 0.0, 0.3 + 0.02 * noise(self.salt, number))
+            held_mib = sum(self._held_mib(place) for place in range(len(_INSTANCES)))
         used_mib = held_mib + _LITTLE_MIB + (_DESKTOP_MIB if self.has_desktop else 0)
         power = min(1.0, load.power) * (0.62 if self.is_hot else 1.0)
         watts = model.idle_w + (model.limit_w - model.idle_w) * power + 1.5 * noise(self.salt + 3, number)
@@ -109,8 +118,8 @@ class Gpu:
             model.pcie_generation if is_used else 1,
         ]
 
-    def entry(self, work: Work | None, base: int) -> dict[str, Any]:
-        """With slots for the numbers, which begin at `base`."""
+    def entry(self, work: Work | None, base: int, clock_ahead_s: float) -> dict[str, Any]:
+        """With slots for the numbers, which begin at `base`; times by its host's clock."""
         split = bool(self.tenants)
         return {
             **self._named(),
@@ -125,7 +134,7 @@ class Gpu:
             "cuda_version": CUDA_VERSION,
             "throttle_reasons": Slot(base + THROTTLE, "int"),
             **({"mig": self._instances()} if split else {}),
-            "users": self._users(work, base),
+            "users": self._users(work, base, clock_ahead_s),
         }
 
     def seed_entry(self, work: Work | None, base: int) -> dict[str, Any]:
@@ -147,7 +156,7 @@ class Gpu:
     def _named(self) -> dict[str, Any]:
         return {"name": self.model.name, "uuid": self.uuid, "index": self.index}
 
-    def _users(self, work: Work | None, base: int) -> dict[str, Any]:
+    def _users(self, work: Work | None, base: int, clock_ahead_s: float) -> dict[str, Any]:
         users: dict[str, Any] = {}
         if self.has_desktop:
             told = {
@@ -159,7 +168,7 @@ class Gpu:
             }
             users["gdm"] = {"1873": told}
         if work:
-            users[work.person.login] = {str(self._pid(work)): self._process(work, base)}
+            users[work.person.login] = {str(self._pid(work)): self._process(work, base, clock_ahead_s)}
         for place, person in enumerate(self.tenants):
             users[person.login] = {str(self._tenant_pid(place)): self._tenant_process(place, person)}
         return users
@@ -167,7 +176,7 @@ class Gpu:
     def _pid(self, work: Work) -> int:
         return 10_000 + salt_of(self.host, work.key, self.index) % 4_000_000
 
-    def _process(self, work: Work, base: int) -> dict[str, Any]:
+    def _process(self, work: Work, base: int, clock_ahead_s: float) -> dict[str, Any]:
         job, person = work.job, work.person
         words = {"login": person.login, "uid": person.uid, "gpus": len(job.gpus), "number": 10 + job.person % 90}
         process: dict[str, Any] = {
@@ -176,7 +185,7 @@ class Gpu:
             "name": "python" if "python" in job.command else "bench_kernels",
             "uid": person.uid,
             "command": job.command.format(**words),
-            "started_at": round(work.started_at, 2),
+            "started_at": round(work.started_at + clock_ahead_s, 2),
         }
         if job.is_contained:
             process["container"] = uuid_of(self.host, work.key).replace("-", "")[:12]
@@ -186,36 +195,37 @@ class Gpu:
         return 20_000 + (self.salt + 977 * place) % 1_000_000
 
     def _tenant_process(self, place: int, person: Person) -> dict[str, Any]:
-        _, share, held = _INSTANCES[place]
         command = f"python finetune.py --run runs/{person.login}/small-{self.index}{place} --bf16"
-        memory = float(int(share * held * self.model.total_mib))
-        process = {"mem": memory, "time": 1204.5, "name": "python", "uid": person.uid}
-        return {**process, "command": command}
+        process = {"mem": self._held_mib(place), "time": 1204.5, "name": "python", "uid": person.uid}
+        return {**process, "command": command, "started_at": self.tenants_since}
+
+    def _held_mib(self, place: int) -> float:
+        _, share, held = _INSTANCES[place]
+        return float(int(share * held * self.model.total_mib))
 
     def _instances(self) -> list[dict[str, Any]]:
         instances: list[dict[str, Any]] = []
-        for place, (name, share, held) in enumerate(_INSTANCES):
-            total = float(int(share * self.model.total_mib))
+        for place, (name, share, _) in enumerate(_INSTANCES):
             instances.append({
                 "name": f"{self.model.name} MIG {name}",
                 "uuid": "MIG-" + uuid_of(self.uuid, place),
-                "total_mem": total,
-                "used_mem": float(int(held * total)) + 13,
+                "total_mem": float(int(share * self.model.total_mib)),
+                "used_mem": self._held_mib(place) + 13,
                 "pids": [self._tenant_pid(place)] if place < len(self.tenants) else [],
             })  # fmt: skip
         return instances
 
-    def tell(self, work: Work | None, numbers: Sequence[float], desktop_since: float) -> truth.GpuTruth:
+    def tell(self, work: Work | None, numbers: Sequence[float], at: float) -> truth.GpuTruth:
         """What is true of it while nothing is wrong with it."""
         users = [work.person.login] if work else [person.login for person in self.tenants]
         users += ["gdm"] if self.has_desktop else []
         since = work.started_at if work else None
         state = truth.FREE
         if self.tenants:
-            state, since = truth.MIG, desktop_since
+            state, since = truth.MIG, self.tenants_since
         elif work:
             state = truth.SPINNING if work.job.kind.name == "spin" else truth.IN_USE
-            if work.is_idle:
+            if work.is_idle(at):
                 state, since = truth.HELD_IDLE, work.idle_since
         return truth.GpuTruth(
             self.id,

@@ -85,7 +85,7 @@ def plan_demo() -> list[HostPlan]:
         replace(h100, name="h100-03", spins=(4, 5, 6, 7)),
         replace(h100, name="h100-04", conditions=(DRIVER_HUNG,)),
         replace(a100, name="a100-01", mig=(0, 1)),
-        replace(a100, name="a100-02", held=(3,), hot=(6,)),
+        replace(a100, name="a100-02", held=(3,), works=(4, 5, 6, 7), hot=(6,)),
         replace(a100, name="a100-03", conditions=(DOWN,), works=(0, 1, 2, 3)),
         replace(old_a100, name="gpu-a11", conditions=(DISK_FULL,)),
         replace(old_a100, name="gpu-a12", failing=(2,)),

@@ -37,7 +37,7 @@ class Schedule:
         place = self._place
         while len(posts) < most and place != self._end and self._at(place) <= now:
             number, nth = divmod(place, len(self._hosts))
-            if self._fleet.hosts[self._hosts[nth]].is_sending(number):
+            if self._fleet.hosts[self._hosts[nth]].facts.is_sending(number):
                 posts.append(Due(self._hosts[nth], number, place))
             elif not posts:
                 self._place = place + 1
@@ -60,4 +60,4 @@ class Schedule:
 
     def _at(self, place: int) -> float:
         number, nth = divmod(place, len(self._hosts))
-        return self._fleet.hosts[self._hosts[nth]].sent_at(number)
+        return self._fleet.hosts[self._hosts[nth]].facts.sent_at(number)

@@ -1,5 +1,7 @@
 """Takes the points of a host's posts, gives its recent history: all series for minutes, the headline series for a day.
 
+Its times are of the clock that nobody sets; `columns` turns them into the wall clock's.
+
 `RecentHistory.share` shortens both where memory is short (see `budget.py`).
 """
 
@@ -17,7 +19,6 @@ from .rows import Rows, Segment
 MAX_SERIES = 2_000
 """Of one host. A sender that invents names must not fill the memory: further series are left out and counted."""
 COUNT_AGAIN_AFTER_S, COUNTED_AT_ONCE = 60.0, 5
-CLOCK_STEP_S = 2.0
 FEWEST_ROWS = 60
 """What a host that posts seldom, or no more, keeps beyond the minutes; not beyond the hours."""
 ROWS_PER_S = 1
@@ -47,8 +48,7 @@ class RecentHistory:
         """Of the minutes and hours promised, what there is memory for."""
         self._recent_s = recent_s
         self._headline_s = headline_s
-        self._newest: float | None = None
-        self._newest_mono_s = 0.0
+        self._newest_mono_s: float | None = None
         self._minute = 0
         self._minute_rows = 0
         """Rows that are in no minute yet."""
@@ -60,37 +60,26 @@ class RecentHistory:
     def bytes(self) -> int:
         return self.recent.bytes + self.minutes.bytes
 
-    def append(self, received_at: float, mono_s: float, points: Points, gap_after_s: float) -> None:
-        """Adds a row; after more than `gap_after_s` without one, first an empty one, so that a line breaks there.
-
-        `mono_s` is a clock that nobody sets. Where the wall clock was set meanwhile, the rows before move with it.
-        """
-        if self._newest is not None:
-            passed_s = max(0.0, mono_s - self._newest_mono_s)
-            self._follow_clock(received_at - (self._newest + passed_s))
-            if passed_s > gap_after_s:
-                self._append_gap(self._newest + gap_after_s / 2)
-            received_at = max(received_at, self._newest)
-        self._newest, self._newest_mono_s = received_at, mono_s
-        minute = int(received_at // MINUTE_S)
+    def append(self, mono_s: float, points: Points, gap_after_s: float) -> None:
+        """Adds a row; after more than `gap_after_s` without one, first an empty one, so that a line breaks there."""
+        if self._newest_mono_s is not None:
+            if mono_s - self._newest_mono_s > gap_after_s:
+                self._append_gap(self._newest_mono_s + gap_after_s / 2)
+            mono_s = max(mono_s, self._newest_mono_s)  # two threads may come in another order than they looked
+        self._newest_mono_s = mono_s
+        minute = int(mono_s // MINUTE_S)
         if minute != self._minute:
             self._end_minute()
             self._minute = minute
         layout, values = self._fitting(points.layout, points.row)
         self._minute_rows += 1
-        if self.recent.append(received_at, layout, values):
+        if self.recent.append(mono_s, layout, values):
             self.forget(mono_s)
 
-    def _follow_clock(self, step_s: float) -> None:
-        if self._newest is not None and abs(step_s) >= CLOCK_STEP_S:
-            self._newest += step_s
-            self.recent.move(step_s)
-            self.minutes.move(step_s)
-
-    def _append_gap(self, time: float) -> None:
+    def _append_gap(self, mono_s: float) -> None:
         self._end_minute()
-        self.minutes.append_gap(time)
-        self.recent.append_gap(time)
+        self.minutes.append_gap(mono_s)
+        self.recent.append_gap(mono_s)
 
     def _end_minute(self) -> None:
         for segment in self._minute_so_far():
@@ -140,23 +129,23 @@ class RecentHistory:
             layouts = {segment.layout for segment in self.recent.segments()}
             if self._may_count_again or sum(len(layout.series) for layout in layouts) <= COUNTED_AT_ONCE * MAX_SERIES:
                 self._series = len(set[SeriesKey]().union(*(layout.series for layout in layouts)))
-                self._counted_mono_s = self._newest_mono_s
+                self._counted_mono_s = self._newest_mono_s or 0.0
         return self._series
 
     @property
     def _may_count_again(self) -> bool:
-        return self._newest_mono_s >= self._counted_mono_s + COUNT_AGAIN_AFTER_S
+        return (self._newest_mono_s or 0.0) >= self._counted_mono_s + COUNT_AGAIN_AFTER_S
 
     def forget(self, mono_s: float) -> None:
         """What is too old, by the host's newest post and the time that passed since."""
-        if self._newest is None:
+        if self._newest_mono_s is None:
             return
         silent_s = max(0.0, mono_s - self._newest_mono_s)
         for rows, most in ((self.recent, BLOCK_ROWS), (self.minutes, BLOCK_MINUTES)):
             rows.block_rows = max(2, min(most, int(2 * most * self.share)))  # a block is room for what comes
         if silent_s >= MINUTE_S:
             self._end_minute()
-        now = self._newest + silent_s
+        now = self._newest_mono_s + silent_s
         fewest = int(self.share * FEWEST_ROWS) if silent_s < self._headline_s else 0
         most = max(1, int(self.share * self._recent_s * ROWS_PER_S))
         self.recent.forget(now - self.share * self._recent_s, fewest, most)

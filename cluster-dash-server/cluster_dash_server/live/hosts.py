@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -19,6 +17,7 @@ from ..points import Points
 from .budget import Budget
 from .changes import Changes
 from .claim import Arrival, Claim, NameTaken, NumberTaken, Rival, arrival_of
+from .clock import NOTICED_S, Clock, OwnError, own_error
 from .events import Events, compact
 from .history import RecentHistory
 from .identity import SOMEBODY, Sender, Verdict
@@ -31,7 +30,6 @@ log = logging.getLogger(__name__)
 OFFLINE_AFTER_S = 600
 STALE_AFTER_S = 15
 STALE_AFTER_INTERVALS = 3
-SKEW_SHOWN_FROM_S = 5
 HOUR_S = 3600.0
 GIVES_WAY_AFTER_S = 24 * HOUR_S
 """So long must a host be silent before another one may have its place."""
@@ -58,7 +56,6 @@ class Latest:
     """Unix seconds by the host's clock."""
     interval_s: float | None
     """How often its mole says that it posts."""
-    received_at: float
     received_mono_s: float
     hidden_gpus: list[Gpu]
     """Where its driver tells nothing of any GPU: those of before, without their values."""
@@ -70,16 +67,13 @@ class Latest:
         """Decoded anew each time."""
         return orjson.loads(self.document)
 
-    @property
-    def skew_s(self) -> float | None:
-        """How far the host's clock is ahead of the server's; None while that is within what a post's way takes.
+    def skew_s(self, offset_s: float) -> float:
+        """How far the host's clock is ahead of the server's, less what the post's way took as far as that is known.
 
         What a post was late explains no more than a clock that seems behind.
         """
-        skew = self.timestamp - self.received_at
-        if skew < 0:
-            skew = min(0.0, skew + self.delay_s)
-        return skew if abs(skew) >= SKEW_SHOWN_FROM_S else None
+        skew_s = self.timestamp - (self.received_mono_s + offset_s)
+        return skew_s if skew_s >= 0 else min(0.0, skew_s + self.delay_s)
 
     @property
     def stale_after_s(self) -> float:
@@ -103,23 +97,12 @@ class Host:
     watch: Watch
 
 
-def _troubles(post: dict[str, Any], latest: Latest, gpus: int) -> list[str]:
-    """As `Watch` keeps them; `gpus` is how many the post has."""
-    troubles = [f"mole:{what}" for what in errors] if (errors := post.get("mole", {}).get("errors")) else []
-    if latest.skew_s is not None:
-        troubles.append("clock")
-    if len(post["gpu"]) != gpus:  # one entry only carries the error
-        troubles.append("gpu")
-    return troubles
-
-
-def _latest(post: dict[str, Any], document: bytes, received_at: float, mono_s: float, before: Latest | None) -> Latest:
+def _latest(post: dict[str, Any], document: bytes, mono_s: float, before: Latest | None) -> Latest:
     interval = post.get("mole", {}).get("interval_s")
     return Latest(
         document,
         float(post["timestamp"]),
         None if interval is None else min(float(interval), LONGEST_INTERVAL_S),
-        received_at,
         mono_s,
         _hidden_gpus(post, before),
     )
@@ -152,9 +135,10 @@ class Kept(NamedTuple):
 
 
 class Hosts:
-    def __init__(self, settings: Live, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: Live, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
         self._settings = settings
-        self._monotonic = monotonic
+        self._monotonic = self.clock.monotonic
         self._lock = threading.Lock()
         self._hosts: dict[str, Host] = {}
         self._budget = Budget(settings.memory_mib * MIB)
@@ -164,13 +148,13 @@ class Hosts:
         self.changes = Changes(2 * settings.max_hosts + 1_000)
         """A host's name is noted under the kind `HOST` whenever anything of it changes."""
 
-    def record(self, post: dict[str, Any], points: Points, received_at: float, sender: Sender = SOMEBODY) -> Seen:
+    def record(self, post: dict[str, Any], points: Points, sender: Sender = SOMEBODY) -> Seen:
         """Keeps a post, once. Raises HostsFull, NameTaken, NumberTaken."""
         name, mono_s = post["hostname"], self._monotonic()
         document = compact(post)
         arrival = arrival_of(post, document, sender, mono_s)
         known = self._hosts.get(name)
-        latest = _latest(post, document, received_at, mono_s, known.latest if known else None)
+        latest = _latest(post, document, mono_s, known.latest if known else None)
         with self._lock:
             host = self._hosts.get(name) or self._add(arrival, latest)
             silent_s = mono_s - host.latest.received_mono_s
@@ -182,18 +166,29 @@ class Hosts:
             if seen is Seen.DUPLICATE:
                 return seen
             if seen is Seen.NEW:
-                host.history.append(received_at, mono_s, points, latest.stale_after_s)
+                host.history.append(mono_s, points, latest.stale_after_s)
             delay_s, told = host.claim.take(arrival, seen, verdict)
             if seen is Seen.NEW:
                 if verdict is Verdict.REPLACES:
-                    latest = _latest(post, document, received_at, mono_s, None)  # the GPUs of the one before aren't its
+                    latest = _latest(post, document, mono_s, None)  # the GPUs of the one before aren't its
                     host.watch = Watch(self._floors)
                 host.latest = latest = replace(latest, delay_s=delay_s) if delay_s >= 1 else latest
                 gpus, metrics = latest.hidden_gpus or points.gpus, post.get("metrics", {})
-                host.watch.see(gpus, metrics, _troubles(post, latest, len(points.gpus)), mono_s, latest.stale_after_s)
+                host.watch.see(
+                    gpus, metrics, self._troubles(post, latest, len(points.gpus)), mono_s, latest.stale_after_s
+                )
                 self.changes.note(HOST, name)
             _keep_events(host, post, arrival, delay_s, told)
         return seen
+
+    def _troubles(self, post: dict[str, Any], latest: Latest, gpus: int) -> list[str]:
+        """As `Watch` keeps them; `gpus` is how many the post has."""
+        troubles = [f"mole:{what}" for what in errors] if (errors := post.get("mole", {}).get("errors")) else []
+        if abs(latest.skew_s(self.clock.offset_s())) >= NOTICED_S:
+            troubles.append("clock")
+        if len(post["gpu"]) != gpus:  # one entry only carries the error
+            troubles.append("gpu")
+        return troubles
 
     def _add(self, arrival: Arrival, latest: Latest) -> Host:
         if len(self._hosts) >= self._settings.max_hosts and not self._make_room(arrival.mono_s):
@@ -254,6 +249,24 @@ class Hosts:
         """Since it came, by a clock that nobody sets."""
         return max(0.0, self._monotonic() - latest.received_mono_s)
 
+    def own_error(self) -> OwnError | None:
+        """Whether the server's clock is wrong, by those of the hosts that are up."""
+        offset_s, mono_s = self.clock.offset_s(), self._monotonic()
+        return own_error(
+            [
+                latest.skew_s(offset_s)
+                for latest in [host.latest for host in list(self._hosts.values())]
+                if mono_s - latest.received_mono_s <= latest.stale_after_s
+            ]
+        )
+
+    def skew_s(self, latest: Latest, own: OwnError | None) -> float | None:
+        """How far a host's clock is ahead of the server's, or of most hosts' where the server's is the wrong one; None
+        while that is within what a post's way takes.
+        """
+        skew_s = latest.skew_s(self.clock.offset_s()) + (own.ahead_s if own else 0.0)
+        return skew_s if abs(skew_s) >= NOTICED_S else None
+
     def rivals(self, host: Host) -> list[Rival]:
         """Who else posts under its name, the latest first."""
         with self._lock:
@@ -283,13 +296,13 @@ class Hosts:
         """Every series of these metrics in the last minutes, by metric, device, tags; rows belong together."""
         with self._lock:
             segments = host.history.recent_segments()
-        return columns(segments, metrics)
+        return columns(segments, metrics, self.clock.offset_s())
 
     def headline(self, host: Host, *metrics: str) -> list[SeriesColumns]:
         """The same by the minute in the last hours, of the metrics in `minutes.HEADLINE`."""
         with self._lock:
             segments = host.history.minute_segments()
-        return columns(segments, metrics)
+        return columns(segments, metrics, self.clock.offset_s())
 
     def minutes(self, host: Host) -> list[Segment]:
         """What `headline` is made of, oldest first, without the minute that goes on."""

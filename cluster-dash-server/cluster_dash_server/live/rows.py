@@ -36,7 +36,9 @@ class Segment(NamedTuple):
 
 @dataclass(slots=True)
 class SeriesColumns:
-    """A copy of one series: `time` in Unix seconds, `value` with NaN where there is none."""
+    """A copy of one series: `time` in Unix seconds by the server's clock as it is now, `value` with NaN where there is
+    none.
+    """
 
     key: SeriesKey
     unit: str
@@ -105,10 +107,6 @@ class Rows:
         self.bytes += block.cost
         return block
 
-    def move(self, seconds: float) -> None:
-        for block in self._blocks:
-            block.time = array("d", [time + seconds for time in block.time])
-
     def forget(self, before: float, at_least: int, at_most: int) -> None:
         """Rows older than `before` beyond the newest `at_least`, and all beyond the newest `at_most`.
 
@@ -157,8 +155,11 @@ class Rows:
         return found
 
 
-def columns(segments: Iterable[Segment], metrics: Collection[str]) -> list[SeriesColumns]:
-    """Every series of these metrics that has a value, by metric, device and tags. They share one column of time."""
+def columns(segments: Iterable[Segment], metrics: Collection[str], offset_s: float = 0.0) -> list[SeriesColumns]:
+    """Every series of these metrics that has a value, by metric, device and tags. They share one column of time.
+
+    `offset_s` is added to the rows' times.
+    """
     time = array("d")
     found: dict[SeriesKey, SeriesColumns] = {}
     layout = Layout((), ())
@@ -174,7 +175,7 @@ def columns(segments: Iterable[Segment], metrics: Collection[str]) -> list[Serie
                 column = found[key] = SeriesColumns(key, layout.units[at], time, array("f"))
             _fill(column.value, len(time))
             column.value.extend(segment.column(at))
-        time.extend(segment.time[: segment.rows])
+        time.extend([mono_s + offset_s for mono_s in segment.time[: segment.rows]])
     for column in found.values():
         _fill(column.value, len(time))
     return [found[key] for key in sorted(found) if any(value == value for value in found[key].value)]

@@ -6,7 +6,7 @@ A wrong envelope refuses the whole; a wrong post is told in its own place of `re
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import Any
 
 import orjson
 from flask import Blueprint, Response, jsonify, request
@@ -16,7 +16,8 @@ from ..errors import Refusal
 from ..live.hosts import Hosts
 from ..live.identity import Sender
 from .access import Gate, bearer
-from .bodies import Body, count_values, may_repeat_a_key, measure, parse, repeated, repeated_keys
+from .bodies import Body, check_form, count_values, parse, size_of
+from .envelope import Envelope
 from .posts import take, told
 from .schema import Schema
 
@@ -26,11 +27,14 @@ _LEADING_AUTH_CODE = re.compile(rb'\s*\{\s*"auth_code"\s*:\s*("(?:[^"\\]|\\.){0,
 def routes(gate: Gate, hosts: Hosts, schema: Schema, limits: Limits) -> Blueprint:
     blueprint = Blueprint("batch", __name__)
 
-    def take_one(post: Any, wrong: str | None, sender: Sender) -> dict[str, Any]:
+    def take_one(text: memoryview, sender: Sender) -> dict[str, Any]:
         """The answer for one post; what the batch was sent with counts for each."""
         try:
-            if wrong:
-                raise Refusal(400, wrong)
+            if len(text) > limits.body_bytes:
+                raise Refusal(413, f"the post is larger than {size_of(limits.body_bytes)} ([limits] body_bytes)")
+            body = bytes(text)
+            post = parse("the post", body)
+            check_form("the post", post, body, limits)
             if isinstance(post, dict):
                 post["auth_code"] = ""
             return told(take(gate, hosts, schema, post, sender))
@@ -48,14 +52,9 @@ def routes(gate: Gate, hosts: Hosts, schema: Schema, limits: Limits) -> Blueprin
         elif not is_all or count_values(start) > limits.values:
             raise Refusal(400, "a batch that large must begin with its auth_code")
         text = body.read(limits.batch_bytes, limits.batch_values, ("batch_bytes", "batch_values"))
-        batch = parse("the batch", text)
-        auth_code: str = "" if has_header else _entry(batch, "auth_code", str, "string")
-        sender = gate.admit(auth_code, request.environ)
-        posts: list[Any] = _entry(batch, "posts", list, "array")
-        if len(posts) > limits.batch_posts:
-            raise Refusal(413, f"the batch has more than {limits.batch_posts} posts ([limits] batch_posts)")
-        wrong = _check_forms(batch, posts, text, limits)
-        results = [take_one(post, wrong.get(at), sender) for at, post in enumerate(posts)]
+        envelope = Envelope(text, limits)
+        sender = gate.admit("" if has_header else envelope.auth_code, request.environ)
+        results = [take_one(post, sender) for post in envelope.posts()]
         response = jsonify({"success": True, "results": results})
         response.headers["Accept-Encoding"] = "gzip"
         return response
@@ -69,39 +68,3 @@ def _text(literal: bytes) -> str:
         return orjson.loads(literal)
     except orjson.JSONDecodeError:
         return ""
-
-
-def _entry(batch: Any, name: str, kind: type, word: str) -> Any:
-    """Of the envelope, whose other keys are dropped. Raises Refusal(400)."""
-    if not isinstance(batch, dict):
-        raise Refusal(400, "schema violation: the batch must be of type object")
-    envelope = cast("dict[str, Any]", batch)
-    if name not in envelope:
-        raise Refusal(400, f"schema violation: the batch lacks {name}")
-    if not isinstance(envelope[name], kind):
-        raise Refusal(400, f"schema violation: {name} must be of type {word}")
-    return envelope[name]
-
-
-def _check_forms(batch: dict[str, Any], posts: list[Any], text: bytes | bytearray, limits: Limits) -> dict[int, str]:
-    """What is wrong with the form of a post, by its place in the batch. Raises Refusal where it is the envelope's."""
-    wrong: dict[int, str] = {}
-    keys = measure("the batch", batch | {"posts": None}, limits)
-    for at, post in enumerate(posts):
-        try:
-            keys += measure("the post", post, limits)
-        except Refusal as refusal:
-            wrong[at] = str(refusal)
-    if wrong or may_repeat_a_key(text, keys):
-        for path in _repeated_keys(text):
-            if len(path) < 3 or path[0] != "posts" or not isinstance(path[1], int):
-                raise Refusal(400, repeated(path))
-            wrong.setdefault(path[1], repeated(path[2:]))
-    return wrong
-
-
-def _repeated_keys(text: bytes | bytearray) -> list[list[str | int]]:
-    try:
-        return list(repeated_keys(text))
-    except RecursionError:
-        raise Refusal(400, "the batch is nested far too deep") from None

@@ -44,7 +44,7 @@ class Body:
         try:
             sent = _read(environ, limits.body_bytes)
         except RequestEntityTooLarge:
-            raise Refusal(413, f"{what} is larger than {_size(limits.body_bytes)} ([limits] body_bytes)") from None
+            raise Refusal(413, f"{what} is larger than {size_of(limits.body_bytes)} ([limits] body_bytes)") from None
         self._gzip = Gzip(sent) if coding == "gzip" else None
         self._sent = sent
 
@@ -69,7 +69,7 @@ class Body:
             text, is_all = self.start(min(len(text) + _UNPACKED_PIECE_BYTES, limit))
             if len(text) > limit:
                 packed = " when unpacked" if self._gzip else ""
-                raise Refusal(413, f"{self.what} is larger than {_size(limit)}{packed} ([limits] {settings[0]})")
+                raise Refusal(413, f"{self.what} is larger than {size_of(limit)}{packed} ([limits] {settings[0]})")
             if len(text) // 2 >= times * values_limit:  # else it can't have so many
                 values += count_values(text[counted:])
                 counted = len(text)
@@ -139,11 +139,11 @@ def read_post(limits: Limits, environ: Mapping[str, Any]) -> bytes | bytearray:
     return body.read(limits.body_bytes, limits.values, ("body_bytes", "values"), times=SURELY_TOO_MANY)
 
 
-def check_post_form(post: Any, body: bytes | bytearray, limits: Limits) -> None:
-    """Raises Refusal(400, 413) for a post that is too deep, of too many values, or has a key twice."""
-    keys = measure("the post", post, limits)
-    if may_repeat_a_key(body, keys):
-        for path in repeated_keys(body):
+def check_form(what: str, document: Any, text: bytes | bytearray, limits: Limits) -> None:
+    """Raises Refusal(400, 413) for what is too deep, has too many values, or a key twice. `text` is its JSON."""
+    keys = measure(what, document, limits)
+    if may_repeat_a_key(text, keys):
+        for path in repeated_keys(text):
             raise Refusal(400, repeated(path))
 
 
@@ -246,5 +246,5 @@ def _too_many(what: str, limit: int, setting: str) -> Refusal:
     return Refusal(413, f"{what} has more than {limit} values ([limits] {setting})")
 
 
-def _size(size: int) -> str:
+def size_of(size: int) -> str:
     return f"{size // 2**20} MiB" if size % 2**20 == 0 else f"{size} bytes"

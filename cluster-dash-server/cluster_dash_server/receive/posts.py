@@ -20,7 +20,7 @@ from ..live.identity import Sender
 from ..live.sequences import Seen
 from ..points import points_of_post
 from .access import Gate
-from .bodies import check_post_form, parse, read_post
+from .bodies import check_form, parse, read_post
 from .schema import SCHEMA, Schema
 
 log = logging.getLogger(__name__)
@@ -46,11 +46,11 @@ class Posts:
         body = read_post(self._limits, environ)
         decoded: Any = parse("the post", body)
         if not isinstance(decoded, dict):
-            check_post_form(decoded, body, self._limits)
+            check_form("the post", decoded, body, self._limits)
             self._schema.check(decoded)
         post = cast("dict[str, Any]", decoded)
         sender = self._gate.admit(post.get("auth_code"), environ)  # before the rest: else no work is done
-        check_post_form(post, body, self._limits)
+        check_form("the post", post, body, self._limits)
         post.setdefault("auth_code", "")  # it came as a header
         answer = told(take(self._gate, self._hosts, self._schema, post, sender))
         if "mole" not in post:  # the original's moles and scripts get the original's answer
@@ -105,7 +105,7 @@ def take(gate: Gate, hosts: Hosts, schema: Schema, post: Any, sender: Sender) ->
     gate.check_name(sender, post)
     kept: dict[str, Any] = {name: post[name] for name in KEPT if name in post}
     try:
-        return hosts.record(kept, points_of_post(kept), time.time(), sender)
+        return hosts.record(kept, points_of_post(kept), sender)
     except HostsFull as error:
         raise Refusal(429, str(error)) from None
     except NameTaken as error:

@@ -14,9 +14,10 @@ import msgspec
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
-from waitress.task import ErrorTask
+from waitress.task import ErrorTask, WSGITask
 from waitress.wasyncore import dispatcher
 
+from .answer import Answer
 from .parsing import JsonErrorTask, StrictParser
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Deadlines(msgspec.Struct, frozen=True):
 
 class Channel(HTTPChannel):
     parser_class: ClassVar[type[HTTPRequestParser]] = StrictParser
+    task_class: ClassVar[type[WSGITask]] = Answer
     error_task_class: ClassVar[type[ErrorTask]] = JsonErrorTask
     server: Listener  # pyright: ignore[reportIncompatibleVariableOverride]  always ours
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from flask import Blueprint, Response, render_template, request
@@ -45,7 +44,7 @@ def routes(hosts: Hosts) -> Blueprint:
         return page(name, draw, f"{help_text} {shortened(kept.recent_s, kept.share, kept.memory_mib)}".strip())
 
     def fleet_figures(hours: float) -> list[Figure]:
-        now_s = time.time()
+        now_s = hosts.clock.wall()
         return figures.fleet_history(fleet_history(hosts, hours, now_s), hours, now_s)
 
     @blueprint.get("/cpu-data")

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from flask import Flask, Response, request, url_for
+from flask import Flask, Response, request, send_from_directory, url_for
 from flask.json.provider import JSONProvider
 from flask_compress import Compress  # pyright: ignore[reportUnknownVariableType]
 
 from ..headers import CSP, PLOTLY_POLICY
 from . import wording
 from .assets import Plotly
+from .login import is_signed_in, may_look
 
 NAVIGATION = (
     ("Fleet", "status.fleet"),
@@ -30,6 +31,7 @@ compress = Compress()
 UNGUARDED = (
     "This server runs without the limits of “cluster-dash-server serve”: a few slow or many open connections stop it."
 )
+SCRIPTS = "scripts/"
 FOR_GOOD = "public, max-age=31536000, immutable"
 
 
@@ -59,6 +61,7 @@ def register(app: Flask, warnings: Callable[[], list[str]], plotly: Plotly, guar
         gib=wording.gib,
         mib_as_gib=wording.mib_as_gib,
         number=wording.number,
+        rate=wording.rate,
         duration=wording.duration,
         when=wording.when,
         whole=wording.whole,
@@ -66,14 +69,33 @@ def register(app: Flask, warnings: Callable[[], list[str]], plotly: Plotly, guar
     )
     asset_hashes = _hash_assets(Path(app.static_folder or ""))
 
+    scripts_hash = hashlib.sha256(repr(asset_hashes).encode()).hexdigest()[:12]
+
     def asset(name: str) -> str:
+        """A script's folder carries the hash, as modules import each other by their place in it."""
+        if name.startswith(SCRIPTS):
+            return url_for("script", version=scripts_hash, name=name.removeprefix(SCRIPTS))
         return url_for("static", filename=name, v=asset_hashes[name])
+
+    def modules(folder: str) -> list[str]:
+        """Addresses of a folder's scripts, so that a browser fetches all at once."""
+        return [asset(name) for name in sorted(asset_hashes) if name.startswith(f"{SCRIPTS}{folder}/")]
+
+    @app.get("/scripts/<version>/<path:name>")
+    def script(version: str, name: str) -> Response:
+        response = send_from_directory(Path(app.static_folder or "") / SCRIPTS, name)
+        if version == scripts_hash:
+            response.headers["Cache-Control"] = FOR_GOOD
+        return response
 
     jinja_globals: dict[str, Any] = app.jinja_env.globals
     jinja_globals.update(
         asset=asset,
+        modules=modules,
         navigation=NAVIGATION,
         warnings=warnings,
+        may_look=may_look,
+        is_signed_in=is_signed_in,
         unguarded=None if guarded else UNGUARDED,
         plotly_url=plotly.url,
         missing=wording.MISSING,

@@ -1,4 +1,6 @@
-"""`GET /health`: whether the server does its work, and with `?verbose` how each background thread is."""
+"""`GET /health`: whether the server does its work, and with `?verbose` how its clock and each background thread
+are.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,19 @@ from collections.abc import Callable
 from flask import Blueprint, Response, jsonify, request
 
 from ..background import Background
+from .login import may_look
 
 
 class Health:
-    def __init__(self, background: list[Background], notes: Callable[[], list[str]] = list) -> None:
+    def __init__(
+        self,
+        background: list[Background],
+        notes: Callable[[], list[str]] = list,
+        clock: Callable[[], dict[str, object]] = dict,
+    ) -> None:
         self._background = background
         self._notes = notes
+        self._clock = clock
 
     def reasons(self) -> list[str]:
         """Why the server is not healthy; none where it is."""
@@ -26,9 +35,12 @@ class Health:
         def health() -> Response:
             reasons = self.reasons()
             body: dict[str, object] = {"status": "failing", "reasons": reasons} if reasons else {"status": "ok"}
-            if notes := self._notes():  # a person should look; the server does its work
+            if not may_look():
+                body = {"status": body["status"]}
+            elif notes := self._notes():  # a person should look; the server does its work
                 body["notes"] = notes
             if "verbose" in request.args:
+                body["clock"] = self._clock()
                 body["threads"] = [
                     {
                         "name": step.name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -35,12 +34,12 @@ def routes(hosts: Hosts) -> Blueprint:
 
     @blueprint.get("/api/dashboard-data")
     def dashboard_data() -> Response:
-        return jsonify({"timestamp": time.time(), "servers": {row.name: _server(row) for row in rows()}})
+        return jsonify({"timestamp": hosts.clock.wall(), "servers": {row.name: _server(row) for row in rows()}})
 
     @blueprint.get("/api/history-data")
     def history_data() -> Response:
         hours = min(max(1, request.args.get("hours", 24, type=int)), LONGEST_HISTORY_H)
-        now = time.time()
+        now = hosts.clock.wall()
         buckets = fleet_history(hosts, hours, now)
         return jsonify(
             {"hours": hours, "series": [_bucket(b) for b in buckets], "stats": _stats(buckets), "generated_at": now}

@@ -68,7 +68,7 @@ def troubles(row: HostNow) -> Iterator[Note]:
 
 
 def _clock(row: HostNow) -> Iterator[Note]:
-    skew_s = row.latest.skew_s
+    skew_s = row.skew_s
     if skew_s is None:
         return
     if abs(skew_s) > DAY_S:

@@ -9,9 +9,9 @@ from flask import Blueprint, Response, render_template, request
 from ..errors import Refusal, wants_page
 from ..live.hosts import Hosts
 from ..query import by_device, host_now, now
-from . import figures
+from . import figures, host_tables
 from .host_figures import headline_of_host, of_host
-from .text import fleet_table, notes_of, totals, troubles_of
+from .text import fleet_table, troubles_of
 from .wording import shortened
 
 MOST_PROCESSES = 200
@@ -29,12 +29,11 @@ def routes(hosts: Hosts, warnings: Callable[[], list[str]]) -> Blueprint:
 
     @blueprint.get("/")
     def fleet() -> Response:
-        rows = now(hosts)
         if wants_page():
-            response = Response(render_template("fleet.html", rows=rows, totals=totals(rows), notes_of=notes_of))
+            response = Response(render_template("overview.html"))
         else:
             address = f"{request.scheme}://{request.host}/"
-            response = Response(fleet_table(rows, warnings(), address), mimetype="text/plain")
+            response = Response(fleet_table(now(hosts), warnings(), address), mimetype="text/plain")
         response.headers["Vary"] = "Accept"
         return response
 
@@ -47,7 +46,7 @@ def routes(hosts: Hosts, warnings: Callable[[], list[str]]) -> Blueprint:
         drawn = headline_of_host(hosts, found) if long else of_host(hosts, found)
         if request.accept_mimetypes.best == "application/json":
             return figures.as_json(drawn)
-        row, kept = host_now(hosts, found), hosts.kept(found)
+        row, kept = host_now(hosts, found, hosts.own_error()), hosts.kept(found)
         page = render_template(
             "host.html",
             row=row,
@@ -60,6 +59,8 @@ def routes(hosts: Hosts, warnings: Callable[[], list[str]]) -> Blueprint:
             long=long,
             shortened=shortened(kept.headline_s if long else kept.recent_s, kept.share, kept.memory_mib),
             events=hosts.events(found),
+            tables=host_tables,
+            wear=host_tables.wear(row.post),
             beside={name: by_device(row.post, metric) for name, metric in BESIDE.items()},
         )
         return Response(page, headers={"Vary": "Accept"})

@@ -20,6 +20,7 @@ from ..gpus import FREE_BELOW_MIB, FREE_BELOW_PERCENT, WORKS_FROM_PERCENT
 from ..live.changes import Changes
 from ..live.watch import IDLE_AFTER_S
 from .fleet.model import Fleet, Fleets, Look
+from .kiosk import is_kiosk
 
 RETRY_MS = (1_700, 2_300)
 """Varied, so that a hundred pages that lost the server don't come back in one moment."""
@@ -71,7 +72,7 @@ def routes(fleets: Fleets, changes: Changes, names: HostNames, held: Held) -> Bl
 
     @blueprint.get("/stream")
     def stream() -> Response:
-        fleet = fleets.shown(kiosk=request.args.get("kiosk") == "1")
+        fleet = fleets.shown(kiosk=is_kiosk())
         since = _since(changes)
         events = _Events(fleet, changes, settings, since)
         is_held = request.args.get("hold") != "0" and request.method == "GET" and held.take()

@@ -32,6 +32,18 @@ def mib_as_gib(value: float | None) -> str:
     return gib(None if value is None else value / 1024)
 
 
+def rate(bytes_per_s: float | None) -> str:
+    """12 KiB/s, 3.4 GiB/s."""
+    if bytes_per_s is None:
+        return MISSING
+    size, unit = bytes_per_s, "B"
+    for larger in ("KiB", "MiB", "GiB"):
+        if abs(size) < 999.5:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.1f} {unit}/s" if unit != "B" and abs(size) < 9.95 else f"{size:.0f} {unit}/s"
+
+
 def whole(value: object) -> str:
     """Of anything else than a number, as of a template's Undefined, a dash."""
     return f"{value:.0f}" if isinstance(value, (int, float)) else MISSING

@@ -1,6 +1,6 @@
 // Takes the figures that the server built, draws them, and asks the page's own address for new ones as JSON.
 
-import { every, showAnswered, showLost } from "./freshness.js";
+import { ask, every, showAnswered, showLost } from "./freshness.js";
 import { draw, onThemeChange } from "./plot.js";
 
 const container = document.getElementById("figures");
@@ -26,8 +26,7 @@ function drawAll() {
 }
 
 async function refresh() {
-  const response = await fetch(location.href, { headers: { Accept: "application/json" } });
-  if (!response.ok) throw new Error(String(response.status));
+  const response = await ask(location.href, "application/json");
   const fresh = await response.json();
   if (figures.length === 0 && fresh.length > 0) document.querySelector(".empty")?.remove();
   figures = fresh;

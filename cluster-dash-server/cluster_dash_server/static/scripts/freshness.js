@@ -18,6 +18,14 @@ export function showLost() {
   place.classList.add("lost");
 }
 
+/** The answer, where it is a good one. Who has been signed out is sent to sign in by the page itself. */
+export async function ask(address, accept) {
+  const response = await fetch(address, { headers: { Accept: accept, "X-Requested-With": "cluster-dash" } });
+  if (response.status === 401) location.reload();
+  if (!response.ok) throw new Error(String(response.status));
+  return response;
+}
+
 /** One step at a time; a hidden tab asks nothing, and asks at once when it is looked at again. */
 export function every(step, answered, lost) {
   let timer = 0;

@@ -1,10 +1,9 @@
 // Takes the page's own address, gives the parts marked data-live anew every few seconds while the tab is visible.
 
-import { every, showAnswered, showLost } from "./freshness.js";
+import { ask, every, showAnswered, showLost } from "./freshness.js";
 
 async function refresh() {
-  const response = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (!response.ok) throw new Error(String(response.status));
+  const response = await ask(location.href, "text/html");
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   const news = fresh.querySelectorAll("[data-live]");
   document.querySelectorAll("[data-live]").forEach((part, index) => {

@@ -1,6 +1,6 @@
 // Takes /data-out/gpu-data-simple, gives a stacked bar per GPU: memory by user, memory of no known process, free memory.
 
-import { every, showAnswered, showLost } from "./freshness.js";
+import { ask, every, showAnswered, showLost } from "./freshness.js";
 import { colours, draw, escaped, onThemeChange, shortened } from "./plot.js";
 
 const LEAST_TOTAL_MIB = 3000; // smaller cards only drive a screen
@@ -113,8 +113,7 @@ function show() {
 }
 
 async function refresh() {
-  const response = await fetch("/data-out/gpu-data-simple");
-  if (!response.ok) throw new Error(String(response.status));
+  const response = await ask("/data-out/gpu-data-simple", "application/json");
   latest = await response.json();
   show();
 }

@@ -7,11 +7,10 @@ and of those that time alone has changed; the others are kept.
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ...config import HostNames
+from ...live.clock import OwnError
 from ...live.hosts import HOST, Hosts
 from ...patterns import Tags, expand
 from ...points import mean
@@ -48,9 +47,8 @@ class Fleet:
         hosts: Hosts,
         names: HostNames,
         alias: Alias | None = None,
-        wall: Callable[[], float] = time.time,
     ) -> None:
-        self._hosts, self._wall = hosts, wall
+        self._hosts = hosts
         self._alias: Alias = alias or shown
         self.expected = dict.fromkeys(name for text in names.expected for name in expand(text))
         self.tags = Tags(names.tags)
@@ -77,7 +75,7 @@ class Fleet:
             return Look(
                 version,
                 names is None,
-                self._wall(),
+                self._hosts.clock.wall(),
                 rows,
                 mono_s,
                 gone,
@@ -101,9 +99,9 @@ class Fleet:
         names = None if self._version is None else changes.since(self._version, HOST)
         if names is None:
             names = {*self.expected, *self._rows, *(host.name for host in self._hosts.all())}
-        now_s = self._wall()
+        own = self._hosts.own_error() if names else None
         for name in names:
-            self._replace(name, self._make(name, now_s))
+            self._replace(name, self._make(name, mono_s, own))
         self._version = version  # what came meanwhile has a higher number, and is made again
         return mono_s, version
 
@@ -112,23 +110,23 @@ class Fleet:
         if row is not None:
             self._rows[name] = row
 
-    def _make(self, name: str, now_s: float) -> Row | None:
+    def _make(self, name: str, mono_s: float, own: OwnError | None) -> Row | None:
         host = self._hosts.get(name)
         if host is None:
             return silent_row(name, self.tags.of(name)) if name in self.expected else None
-        now = glance(self._hosts, host)
+        now = glance(self._hosts, host, own)
         of: SparkOf = "gpu" if now.gpus else "cpu"
         newest = mean([gpu.util_percent for gpu in now.gpus]) if of == "gpu" else now.cpu_percent
-        drawn = spark(self._hosts.minutes(host), of, now_s, (now.latest.received_at, newest))
-        return row_of(now, self.tags.of(name), drawn, of, self._alias)
+        drawn = spark(self._hosts.minutes(host), of, mono_s, (now.latest.received_mono_s, newest))
+        return row_of(now, self._hosts.clock.wall(), self.tags.of(name), drawn, of, self._alias)
 
 
 class Fleets:
     """With the users' names, and with letters for them where the settings hide them on a wall screen."""
 
-    def __init__(self, hosts: Hosts, names: HostNames, wall: Callable[[], float] = time.time) -> None:
-        self.named = Fleet(hosts, names, None, wall)
-        self.of_kiosk = Fleet(hosts, names, Aliases().of, wall) if names.hide_users_in_kiosk else self.named
+    def __init__(self, hosts: Hosts, names: HostNames) -> None:
+        self.named = Fleet(hosts, names)
+        self.of_kiosk = Fleet(hosts, names, Aliases().of) if names.hide_users_in_kiosk else self.named
 
     def shown(self, *, kiosk: bool) -> Fleet:
         return self.of_kiosk if kiosk else self.named

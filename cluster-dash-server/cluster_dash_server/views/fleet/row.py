@@ -44,8 +44,10 @@ def silent_row(name: str, tags: list[str]) -> Row:
     return Row(name, natural(name), "silent", math.inf, Sums(), tags, [], Template(part(document), Holes()))
 
 
-def row_of(host: HostNow, tags: list[str], spark: list[int | None], spark_of: SparkOf, alias: Alias) -> Row:
-    """`alias` gives the name that a user is shown by."""
+def row_of(
+    host: HostNow, now_s: float, tags: list[str], spark: list[int | None], spark_of: SparkOf, alias: Alias
+) -> Row:
+    """`now_s` in Unix seconds; `alias` gives the name that a user is shown by."""
     holes = Holes()
     latest = host.latest
     memory: dict[str, Any] = host.post.get("memory", {})
@@ -57,7 +59,7 @@ def row_of(host: HostNow, tags: list[str], spark: list[int | None], spark_of: Sp
         "is": host.status,
         "age_s": holes.age(latest.received_mono_s),
         "every_s": latest.interval_s,
-        "seen": round(latest.received_at, 1),
+        "seen": round(now_s - host.age_s, 1),
         "model": shown(model) if model else None,
         "tags": tags,
         "cpu": rounded(host.cpu_percent),
@@ -90,7 +92,7 @@ def _gpus(
     beside, entries = Beside(host.post), list[bytes]()
     is_up = host.status == "up"
     if is_up and beside.power:
-        sums.power_w = rounded(sum(value for value in beside.power.values() if value is not None))
+        sums.power_w = rounded(sum(beside.power.values()))
     for gpu, now in zip(host.gpus, gpus_now, strict=True):
         held = {alias(user): mib for user, mib in gpu.user_mib().items()}
         sums.count(now.what)

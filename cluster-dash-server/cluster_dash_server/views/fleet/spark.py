@@ -16,12 +16,12 @@ _places: WeakKeyDictionary[Layout, dict[str, int]] = WeakKeyDictionary()
 """Where the two series are in a layout, which thousands of hosts share."""
 
 
-def spark(segments: list[Segment], of: SparkOf, now_s: float, newest: tuple[float, float | None]) -> list[int | None]:
-    """Oldest first, None where nothing is known. The last is the minute of `now_s`, Unix seconds by the server's clock.
+def spark(segments: list[Segment], of: SparkOf, mono_s: float, newest: tuple[float, float | None]) -> list[int | None]:
+    """Oldest first, None where nothing is known. The last is the minute of `mono_s`.
 
     The minute of the newest post isn't in the history yet: `newest`, its time and value, stands for it.
     """
-    first = int(now_s // 60) - MINUTES + 1
+    first = int(mono_s // 60) - MINUTES + 1
     found: list[int | None] = [None] * MINUTES
     for segment in reversed(segments):
         times = segment.time[: segment.rows]

@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { placesFor, shellWord, visibleDevices } from "../../cluster-dash-server/cluster_dash_server/static/scripts/overview/free.js";
+import { fleetOf, free, gpu, row } from "./fleet_of.js";
+
+/** @param {ReturnType<typeof fleetOf>} fleet @param {number} count @param {number} gib */
+const places = (fleet, count, gib) => placesFor(fleet.hosts.values(), count, gib).map((place) => `${place.host.name}:${place.gpus.map((one) => one.i)}`);
+
+const fleet = fleetOf(
+  row("empty", { gpus: [free(0), free(1), free(2), free(3)] }),
+  row("tight", { gpus: [gpu(0), free(1, { since_s: 100 }), free(2, { since_s: 4000 })] }),
+  row("small", { gpus: [free(0, { mem: [0, 24] }), free(1, { mem: [0, 24] })] }),
+  row("idle", { gpus: [gpu(0, { is: "idle" }), gpu(1, { is: "idle" })] }),
+  row("gone", { is: "offline", gpus: [free(0), free(1)] }),
+);
+
+test("only free GPUs of hosts that are up, all on one host", () => {
+  assert.deepEqual(places(fleet, 2, 40), ["tight:1,2", "empty:0,1"]);
+  assert.deepEqual(places(fleet, 4, 0), ["empty:0,1,2,3"]);
+  assert.deepEqual(places(fleet, 5, 0), []);
+  assert.deepEqual(places(fleet, 1, 20).length, 3);
+});
+
+test("of the GPUs that fit, those that have been quiet the longest", () => {
+  assert.deepEqual(places(fleet, 1, 40)[0], "tight:2");
+});
+
+test("memory that isn't known is no room", () => {
+  assert.deepEqual(places(fleetOf(row("a", { gpus: [free(0, { mem: [null, 80] })] })), 1, 10), []);
+});
+
+test("whole UUIDs, and indices only where one has none", () => {
+  assert.equal(visibleDevices([free(0), free(3)]), "GPU-0,GPU-3");
+  assert.equal(visibleDevices([free(0), free(3, { uuid: null })]), "0,3");
+  assert.equal(visibleDevices([free(0, { uuid: "$(reboot)" })]), "0");
+});
+
+test("a host's name is one word of a shell", () => {
+  assert.equal(shellWord("gpu01.lab"), "gpu01.lab");
+  assert.equal(shellWord("a; rm -rf ~"), "'a; rm -rf ~'");
+  assert.equal(shellWord("it's"), "'it'\\''s'");
+  assert.equal(shellWord("-oProxyCommand=x"), "'-oProxyCommand=x'");
+});
