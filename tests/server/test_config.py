@@ -108,7 +108,11 @@ def test_the_passcode_has_a_short_form_and_an_empty_one_is_not_set(tmp_path: Pat
         ("[hosts]\nexpected = 5", {}, "hosts.expected = 5: expected a list of texts"),
         ('[hosts.tags]\nrack = ["x[1"]', {}, "hosts.tags = {'rack': ['x[1']}: 'x[1' is no range"),
         ('[hosts.tags]\nrack = "x"', {}, "hosts.tags = {'rack': 'x'}: expected a list of texts"),
-        ('[hosts.tags]\n"a b" = ["x"]', {}, "a tag's name: up to 64 characters without space, comma and colon"),
+        (
+            '[hosts.tags]\n"a b" = ["x"]',
+            {},
+            "'a b' is no tag's name: up to 64 characters without space, comma and colon",
+        ),
         (
             "",
             {"CLUSTER_DASH_HOSTS_EXPECTED": "a, b[x]"},
