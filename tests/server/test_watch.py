@@ -47,8 +47,7 @@ class Seen:
     @property
     def now(self) -> tuple[str, float, float | None]:
         """What it is, for how long, and how long it hasn't worked."""
-        (gpu,) = gpus_of({"gpu": {"g": self.entry}})
-        now = self.watch.gpu_now(gpu, self.mono_s)
+        (now,) = self.watch.gpus_now(gpus_of({"gpu": {"g": self.entry}}), self.mono_s)
         worked = None if now.worked_mono_s is None else self.mono_s - now.worked_mono_s
         return now.what, self.mono_s - now.since_mono_s, worked
 
@@ -199,10 +198,9 @@ def test_marks_follow_the_uuid_when_an_index_moves_and_go_with_the_gpu() -> None
     watch.see(gpus_of(post), {}, (), 100.0, 15.0)
     moved = {"gpu": {"a": second | {"index": 0}}}
     watch.see(gpus_of(moved), {}, (), 105.0, 15.0)
-    (gpu,) = gpus_of(moved)
-    assert watch.gpu_now(gpu, 110.0).since_mono_s == 100.0
+    assert watch.gpus_now(gpus_of(moved), 110.0)[0].since_mono_s == 100.0
     watch.see(gpus_of(post), {}, (), 110.0, 15.0)
-    assert watch.gpu_now(gpus_of(post)[0], 110.0).since_mono_s == 110.0
+    assert watch.gpus_now(gpus_of(post), 110.0)[0].since_mono_s == 110.0
 
 
 def test_troubles_are_told_with_since_when() -> None:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from cluster_dash_server.views.wording import MISSING, duration, gib, number, percent, printable, rate, shorten
+from cluster_dash_server.views.wording import (
+    MISSING,
+    brief,
+    duration,
+    gib,
+    number,
+    padded,
+    percent,
+    printable,
+    rate,
+    shorten,
+    width,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,3 +53,44 @@ def test_a_long_name_is_cut_to_its_width() -> None:
 )  # fmt: skip
 def test_a_rate_is_told_in_the_unit_that_fits(bytes_per_s: float | None, words: str) -> None:
     assert rate(bytes_per_s) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("", 0),
+        ("abc", 3),
+        ("häß", 3),
+        ("日本", 4),
+        ("e\u0301", 1),
+        ("\U0001f600", 2),
+        ("–…", 2),
+        ("한글", 4),
+        ("\u200d", 0),
+    ],
+)
+def test_the_width_of_a_text_is_what_a_terminal_gives_it(text: str, columns: int) -> None:
+    assert width(text) == columns
+    assert width(padded(text, 10)) == width(padded(text, 10, right=True)) == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "cut"),
+    [
+        ("gpu01", 5, "gpu01"),
+        ("gpu012", 5, "gpu0…"),
+        ("日本語", 6, "日本語"),
+        ("日本語", 5, "日本…"),
+        ("日本語", 4, "日…"),
+    ],
+)
+def test_a_text_is_cut_to_columns(text: str, columns: int, cut: str) -> None:
+    assert shorten(text, columns) == cut
+    assert width(cut) <= columns
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(3, "3s"), (300, "5m"), (8040, "2h14m"), (273_600, "3d4h"), (1e9, "years")]
+)
+def test_a_duration_for_a_narrow_column(seconds: float, text: str) -> None:
+    assert brief(seconds) == text

@@ -108,6 +108,11 @@ class Claim:
             delay_s = self._sequences.delay_s(arrival.number, arrival.machine.up_s, arrival.mono_s)
         return delay_s, told
 
+    @property
+    def has_rivals(self) -> bool:
+        """That tried lately, or longer ago."""
+        return bool(self._rivals)
+
     def rivals(self, mono_s: float) -> list[Rival]:
         """Those that tried lately, the latest first; copies."""
         recent = [replace(rival) for rival in self._rivals.values() if mono_s - rival.last_mono_s <= RIVAL_SHOWN_S]

@@ -268,6 +268,8 @@ class Hosts:
 
     def rivals(self, host: Host) -> list[Rival]:
         """Who else posts under its name, the latest first."""
+        if not host.claim.has_rivals:
+            return []
         with self._lock:
             return host.claim.rivals(self._monotonic())
 
@@ -275,7 +277,7 @@ class Hosts:
         """When that is, and what each of its GPUs does."""
         with self._lock:
             mono_s = self._monotonic()
-            return mono_s, [host.watch.gpu_now(gpu, mono_s) for gpu in gpus]
+            return mono_s, host.watch.gpus_now(gpus, mono_s)
 
     @property
     def mono_s(self) -> float:

@@ -168,23 +168,30 @@ class Watch:
         floor_w = marks.floor_w if marks.floor_w is not None else self._floors.of(gpu.name)
         return floor_w is not None and not is_near(floor_w, watts, _by_device(metrics, POWER_LIMIT).get(gpu.index))
 
-    def gpu_now(self, gpu: Gpu, mono_s: float) -> GpuNow:
-        marks = self._marks.get(gpu.uuid or gpu.id)
-        if marks is None:  # the next post came while this one is looked at
-            return GpuNow(_told(condition_of(gpu)), mono_s, None, None)
-        condition = marks.condition
-        if condition is not HELD:
-            since = marks.used_since if condition in USED else marks.since
-            return GpuNow(_told(condition), since, marks.worked, None)
-        worked = marks.since if marks.worked is None else marks.worked
-        idle_at = marks.since + IDLE_AFTER_S
-        if mono_s >= idle_at:
-            return GpuNow(IDLE, idle_at, worked, None)
-        return GpuNow(BUSY, marks.used_since, worked, idle_at)
+    def gpus_now(self, gpus: Sequence[Gpu], mono_s: float) -> list[GpuNow]:
+        """What each of the host's GPUs does."""
+        found: list[GpuNow] = []
+        for gpu in gpus:
+            marks = self._marks.get(gpu.uuid or gpu.id)
+            if marks is None:  # the next post came while this one is looked at
+                found.append(GpuNow(_told(condition_of(gpu)), mono_s, None, None))
+            elif marks.condition == HELD:
+                found.append(_held(marks, mono_s))
+            elif marks.condition in USED:
+                found.append(GpuNow(BUSY, marks.used_since, marks.worked, None))
+            else:
+                found.append(GpuNow(marks.condition, marks.since, marks.worked, None))
+        return found
 
     def trouble_since(self, what: str) -> float | None:
         """By the monotonic clock; None where it isn't known."""
         return self._troubles.get(what)
+
+
+def _held(marks: _Marks, mono_s: float) -> GpuNow:
+    worked = marks.since if marks.worked is None else marks.worked
+    idle_at = marks.since + IDLE_AFTER_S
+    return GpuNow(IDLE, idle_at, worked, None) if mono_s >= idle_at else GpuNow(BUSY, marks.used_since, worked, idle_at)
 
 
 def _told(condition: str) -> str:

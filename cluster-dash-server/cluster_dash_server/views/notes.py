@@ -57,8 +57,10 @@ def _conflict(row: HostNow, rival: RivalNow) -> Note:
 
 def troubles(row: HostNow) -> Iterator[Note]:
     """All but the conflicts."""
-    yield from _clock(row)
-    yield from _gpus(row)
+    if row.skew_s is not None:
+        yield _clock(row, row.skew_s)
+    if row.gpu_error or any(gpu.state != "ok" for gpu in row.gpus):
+        yield from _gpus(row)
     yield from _mole(row)
     for disk in row.disks:
         yield from _disk(row, disk)
@@ -67,16 +69,13 @@ def troubles(row: HostNow) -> Iterator[Note]:
         yield Note("history", "info", text, None, "Its posts name too many mounts, users or metrics: look at them.")
 
 
-def _clock(row: HostNow) -> Iterator[Note]:
-    skew_s = row.skew_s
-    if skew_s is None:
-        return
+def _clock(row: HostNow, skew_s: float) -> Note:
     if abs(skew_s) > DAY_S:
         text = f"its post is dated {time.strftime('%Y-%m-%d', time.gmtime(row.latest.timestamp))}"
     else:
         text = f"its clock is {duration(abs(skew_s))} {'ahead' if skew_s > 0 else 'behind'}"
     todo = "Let the host follow a time server (timedatectl set-ntp true). Its history here is by the server's clock."
-    yield Note("clock", "warn", text, row.since_s("clock"), todo)
+    return Note("clock", "warn", text, row.since_s("clock"), todo)
 
 
 def _gpus(row: HostNow) -> Iterator[Note]:

@@ -34,7 +34,11 @@ _OFF = (
 )
 
 shown = lru_cache(maxsize=8192)(printable)
-"""Names come again and again."""
+"""Names come again and again; what is each host's own would only push them out."""
+
+
+def shown_uuid(uuid: str | None) -> str | None:
+    return uuid if not uuid or (uuid.isascii() and uuid.isprintable()) else printable(uuid)
 
 
 @lru_cache(maxsize=8192)
@@ -87,7 +91,7 @@ def _plain(gpu: Gpu, now: GpuNow, beside: Beside, users: list[str]) -> bytes | N
     if not is_sane or index == NO_INDEX:
         return None
     what = now.what
-    uuid = "" if what == BUSY else f',"uuid":{_json(gpu.uuid) if gpu.uuid else "null"}'
+    uuid = "" if what == BUSY else f',"uuid":{as_text(orjson.dumps(shown_uuid(gpu.uuid))).decode()}'
     text = (
         f'{{"i":{index},"is":"{what}","util":{round(gpu.util_percent)},'  # pyright: ignore
         f'"mem":[{used / MIB_OF_GIB:.1f},{total / MIB_OF_GIB:.1f}],"power":[{round(watts)},{round(limit)}],'  # pyright: ignore
@@ -115,7 +119,7 @@ def document_of(
         "since_s": holes.since(now.since_mono_s),
     }
     if what == FREE:
-        entry["uuid"] = shown(gpu.uuid) if gpu.uuid else None
+        entry["uuid"] = shown_uuid(gpu.uuid)
     if gpu.name != model:
         entry["model"] = shown(gpu.name)
     does_nothing = what == IDLE or (what == BUSY and (gpu.util_percent or 0) < WORKS_FROM_PERCENT)

@@ -12,7 +12,7 @@ from ...live.watch import GpuNow
 from ...query import HostNow, natural
 from ..notes import Note, notes_of
 from ..wording import printable
-from .gpu import OFF, Beside, entry_of, rounded, shown
+from .gpu import OFF, Beside, entry_of, rounded, shown, shown_uuid
 from .holes import Holes, Template, part
 from .spark import SparkOf
 from .sums import Sums
@@ -81,7 +81,7 @@ def row_of(
         _until(host, gpus_now, spark),
         sums,
         tags,
-        [shown(gpu.uuid) if gpu.uuid else None for gpu in host.gpus],
+        [shown_uuid(gpu.uuid) for gpu in host.gpus],
         Template.of(document, "gpus", entries, holes),
     )
 

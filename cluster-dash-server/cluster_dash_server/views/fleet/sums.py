@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ...gpus import Gpu
 from ...live.watch import IDLE, GpuNow
-from .gpu import BAD, FREE, shown
+from .gpu import BAD, FREE, shown, shown_uuid
 
 
 @dataclass(slots=True)
@@ -73,8 +73,8 @@ class Sums:
         if gpu.is_split:
             for each in gpu.mig if gpu.state == "ok" else ():
                 if each.is_free and each.total_mib and each.used_mib is not None:
-                    left, uuid = each.total_mib - each.used_mib, shown(each.uuid or "")
+                    left, uuid = each.total_mib - each.used_mib, shown_uuid(each.uuid) or ""
                     self.free.append(FreeGpu(gpu.index, uuid, model, left, now.since_mono_s, shown(each.name)))
         elif gpu.total_mib and gpu.used_mib is not None:
             left = gpu.total_mib - gpu.used_mib
-            self.free.append(FreeGpu(gpu.index, shown(gpu.uuid or ""), model, left, now.since_mono_s))
+            self.free.append(FreeGpu(gpu.index, shown_uuid(gpu.uuid) or "", model, left, now.since_mono_s))
