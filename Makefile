@@ -42,6 +42,7 @@ bench: .venv/tests
 	.venv/bin/python benchmarks/run.py
 	.venv/bin/python benchmarks/hostile.py
 	.venv/bin/python benchmarks/serve.py
+	.venv/bin/python benchmarks/overview.py
 	.venv/bin/python benchmarks/mole.py
 	.venv/bin/python benchmarks/simulate.py
 
