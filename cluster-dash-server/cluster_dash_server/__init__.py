@@ -30,7 +30,7 @@ from .receive.posts import Posts
 from .receive.schema import Schema
 from .receive.tokens import Tokens, token_path
 from .viewing import Viewing, read_secret
-from .views import assets, charts, frame, legacy, login, status, stream
+from .views import api, assets, charts, frame, legacy, login, status, stream
 from .views.clock import clock_facts, clock_warnings
 from .views.fleet.model import Fleets
 from .views.health import Health
@@ -91,6 +91,7 @@ def create_app(
     app.register_blueprint(batch.routes(gate, hosts, schema, config.limits))
     app.register_blueprint(status.routes(hosts, warnings))
     app.register_blueprint(stream.routes(fleets, hosts.changes, config.hosts, held))
+    app.register_blueprint(api.routes(fleets))
     app.register_blueprint(charts.routes(hosts))
     app.register_blueprint(legacy.routes(hosts))
     app.register_blueprint(assets.routes(plotly))

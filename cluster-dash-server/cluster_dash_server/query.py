@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .glance import decode_glance
 from .gpus import Gpu, Process, gpu_error_of, gpus_of
 from .live.claim import Rival, ids_of, label
 from .live.clock import OwnError
@@ -156,7 +157,16 @@ def natural(name: str) -> list[tuple[int, str]]:
 def host_now(hosts: Hosts, host: Host, own: OwnError | None = None) -> HostNow:
     """`own` as `Hosts.own_error` tells."""
     latest = host.latest  # once: the next post may come while this one is read
-    post = latest.post
+    return _host_now(hosts, host, latest, latest.post, own)
+
+
+def glance(hosts: Hosts, host: Host, own: OwnError | None = None) -> HostNow:
+    """`host_now` whose post has only what the overview shows of it, which takes half the time to decode."""
+    latest = host.latest
+    return _host_now(hosts, host, latest, decode_glance(latest.document), own)
+
+
+def _host_now(hosts: Hosts, host: Host, latest: Latest, post: dict[str, Any], own: OwnError | None) -> HostNow:
     cpu: dict[str, Any] = post["cpu"]
     memory: dict[str, Any] = post.get("memory", {})
     used, total = memory.get("used_gb"), memory.get("total_gb")
@@ -204,7 +214,8 @@ def _rival(hosts: Hosts, rival: Rival) -> RivalNow:
 def by_device(post: dict[str, Any], metric: str) -> dict[int, float]:
     """The newest values of a metric by GPU index; a GPU that has none is left out."""
     columns: dict[str, Any] = post.get("metrics", {}).get(metric, {})
-    return dict(zip(columns.get("device", []), columns.get("value", []), strict=False))
+    both = zip(columns.get("device", []), columns.get("value", []), strict=False)
+    return {device: value for device, value in both if value is not None}
 
 
 def _disk(key: str, entry: dict[str, Any]) -> Disk:

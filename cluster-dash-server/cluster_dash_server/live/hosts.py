@@ -305,9 +305,9 @@ class Hosts:
         return columns(segments, metrics, self.clock.offset_s())
 
     def minutes(self, host: Host) -> list[Segment]:
-        """What `headline` is made of, oldest first."""
+        """What `headline` is made of, oldest first, without the minute that goes on."""
         with self._lock:
-            return host.history.minute_segments()
+            return host.history.minutes.segments()
 
     def kept(self, host: Host | None = None) -> Kept:
         """Of one host, or in general."""

@@ -20,6 +20,7 @@ from ..gpus import FREE_BELOW_MIB, FREE_BELOW_PERCENT, WORKS_FROM_PERCENT
 from ..live.changes import Changes
 from ..live.watch import IDLE_AFTER_S
 from .fleet.model import Fleet, Fleets, Look
+from .kiosk import is_kiosk
 
 RETRY_MS = (1_700, 2_300)
 """Varied, so that a hundred pages that lost the server don't come back in one moment."""
@@ -27,7 +28,7 @@ EVERY_S = 1.0
 """A held stream tells at most so often."""
 HEARTBEAT_S = 5.0
 """A client that left is noticed by what can't be sent to it: at the second heartbeat at the latest."""
-GZIP_LEVEL = 5
+GZIP_LEVEL = 1
 _GZIP = 31
 
 
@@ -71,7 +72,7 @@ def routes(fleets: Fleets, changes: Changes, names: HostNames, held: Held) -> Bl
 
     @blueprint.get("/stream")
     def stream() -> Response:
-        fleet = fleets.shown(kiosk=request.args.get("kiosk") == "1")
+        fleet = fleets.shown(kiosk=is_kiosk())
         since = _since(changes)
         events = _Events(fleet, changes, settings, since)
         is_held = request.args.get("hold") != "0" and request.method == "GET" and held.take()
@@ -137,7 +138,7 @@ class _Events:
                 "gone": look.gone,
             }
         )
-        rows = b",".join([row.text(look.mono_s) for row in look.rows])
+        rows = b",".join([row.json.filled(look.mono_s) for row in look.rows])
         return b'%b,"hosts":[%b]}' % (head[:-1], rows)
 
 

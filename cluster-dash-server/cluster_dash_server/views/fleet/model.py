@@ -13,8 +13,10 @@ from ...config import HostNames
 from ...live.clock import OwnError
 from ...live.hosts import HOST, Hosts
 from ...patterns import Tags, expand
-from ...query import host_now
+from ...points import mean
+from ...query import glance
 from .aliases import Aliases
+from .gpu import shown
 from .row import Alias, Row, row_of, silent_row
 from .spark import SparkOf, spark
 from .totals import Totals
@@ -47,7 +49,7 @@ class Fleet:
         alias: Alias | None = None,
     ) -> None:
         self._hosts = hosts
-        self._alias: Alias = alias or str
+        self._alias: Alias = alias or shown
         self.expected = dict.fromkeys(name for text in names.expected for name in expand(text))
         self.tags = Tags(names.tags)
         self._lock = threading.Lock()
@@ -112,10 +114,11 @@ class Fleet:
         host = self._hosts.get(name)
         if host is None:
             return silent_row(name, self.tags.of(name)) if name in self.expected else None
-        now = host_now(self._hosts, host, own)
+        now = glance(self._hosts, host, own)
         of: SparkOf = "gpu" if now.gpus else "cpu"
-        line = spark(self._hosts, host, of, mono_s)
-        return row_of(now, self._hosts.clock.wall(), self.tags.of(name), line, of, self._alias)
+        newest = mean([gpu.util_percent for gpu in now.gpus]) if of == "gpu" else now.cpu_percent
+        drawn = spark(self._hosts.minutes(host), of, mono_s, (now.latest.received_mono_s, newest))
+        return row_of(now, self._hosts.clock.wall(), self.tags.of(name), drawn, of, self._alias)
 
 
 class Fleets:

@@ -40,12 +40,12 @@ class Totals:
 
     def _add(self, row: Row, times: int) -> None:
         self._statuses[row.status] += times
-        for what, count in row.gpus.items():
+        for what, count in row.sums.gpus.items():
             self._gpus[what] += times * count
-        if row.power_w is not None:
-            self._power_w += times * row.power_w
+        if row.sums.power_w is not None:
+            self._power_w += times * row.sums.power_w
             self._power_known += times
-        for name, user in row.users.items():
+        for name, user in row.sums.users.items():
             sums = self._users.setdefault(name, _User())
             sums.hosts += times
             sums.gpus += times * user.gpus

@@ -1,0 +1,187 @@
+"""Takes a GPU and what it does now, gives its part of the host's row, as JSON.
+
+Nearly all GPUs are plain: they work or are free, and every value is known. Their JSON is made by one format, in half
+the time of a dict; a test holds both to the same text.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, overload
+
+import orjson
+
+from ...gpus import NO_INDEX, WORKS_FROM_PERCENT, Gpu
+from ...live.watch import BUSY, IDLE, GpuNow
+from ...query import by_device
+from ...throttle import reasons_of
+from ..notes import todo_of_gpu
+from ..wording import gib, printable
+from .holes import Holes, as_text, part
+
+OFF, FREE, UNKNOWN = "off", "free", "unknown"
+BAD = ("lost", "hung", "error")
+MIB_OF_GIB = 1024
+MOST = 1e15
+_SAID = {
+    "lost": "the driver doesn't find it any more",
+    "hung": "the driver doesn't answer",
+    "error": "it can't be read",
+}
+_OFF = (
+    "its host doesn't report: these are the last values",
+    "Is the host on? Does its mole run (systemctl status cluster-dash-mole)?",
+)
+
+shown = lru_cache(maxsize=8192)(printable)
+"""Names come again and again."""
+
+
+@lru_cache(maxsize=8192)
+def _json(name: str) -> bytes:
+    return as_text(orjson.dumps(printable(name)))
+
+
+@lru_cache(maxsize=512)
+def _reasons_of(mask: float) -> tuple[str, ...]:
+    return tuple(reasons_of(mask))
+
+
+@lru_cache(maxsize=512)
+def _json_of_reasons(mask: float) -> bytes:
+    return as_text(orjson.dumps(_reasons_of(mask)))
+
+
+class Beside:
+    """The metrics that stand beside a GPU's own fields, by its index."""
+
+    __slots__ = ("limit", "power", "temperature")
+
+    def __init__(self, post: dict[str, Any]) -> None:
+        self.power = by_device(post, "sys.gpu.power_w")
+        self.limit = by_device(post, "sys.gpu.power_limit_w")
+        self.temperature = by_device(post, "sys.gpu.temperature_c")
+
+
+def entry_of(gpu: Gpu, now: GpuNow, model: str | None, beside: Beside, holes: Holes, users: list[str]) -> bytes:
+    """A part of a template. `model` is the host's: a GPU names its own only where it is another. `users` are those that
+    are shown.
+    """
+    is_plain = now.what == FREE or (now.what == BUSY and (gpu.util_percent or 0) >= WORKS_FROM_PERCENT)
+    if is_plain and gpu.name == model and gpu.entry.get("mig") is None:
+        try:
+            entry = _plain(gpu, now, beside, users)
+        except TypeError:  # a value is missing
+            entry = None
+        if entry is not None:
+            holes.marks.append(now.since_mono_s)
+            return entry
+    return part(document_of(gpu, now, model, beside, holes, users))
+
+
+_PLAIN = (
+    b'{"i":%d,"is":"%b","util":%.0f,"mem":[%.1f,%.1f],"power":[%.0f,%.0f],"temp":%.0f,'
+    b'"throttled":%b,"users":[%b],"since_s":%%.0f%b}'
+)
+
+
+def _plain(gpu: Gpu, now: GpuNow, beside: Beside, users: list[str]) -> bytes | None:
+    """Raises TypeError where a value is missing."""
+    index, used, total = gpu.index, gpu.used_mib, gpu.total_mib
+    watts, limit, temperature = beside.power.get(index), beside.limit.get(index), beside.temperature.get(index)
+    beyond = -MOST < watts < MOST and -MOST < limit < MOST and -MOST < temperature < MOST  # pyright: ignore
+    if not beyond or index == NO_INDEX:
+        return None
+    return _PLAIN % (
+        index,
+        now.what.encode(),
+        gpu.util_percent,
+        used / MIB_OF_GIB,  # pyright: ignore
+        total / MIB_OF_GIB,  # pyright: ignore
+        watts,
+        limit,
+        temperature,
+        _json_of_reasons(gpu.entry.get("throttle_reasons") or 0),
+        b",".join(map(_json, users)),
+        b"" if now.what == BUSY else b',"uuid":%b' % (_json(gpu.uuid) if gpu.uuid else b"null"),
+    )
+
+
+def document_of(
+    gpu: Gpu, now: GpuNow, model: str | None, beside: Beside, holes: Holes, users: list[str]
+) -> dict[str, Any]:
+    """The same of any GPU."""
+    what, index = now.what, gpu.index
+    has_values = gpu.has_values
+    entry: dict[str, Any] = {
+        "i": None if index == NO_INDEX else index,
+        "is": what,
+        "util": rounded(gpu.util_percent),
+        "mem": (in_gib(gpu.used_mib), in_gib(gpu.total_mib)),
+        "power": (rounded(beside.power.get(index)), rounded(beside.limit.get(index))) if has_values else None,
+        "temp": rounded(beside.temperature.get(index)) if has_values else None,
+        "throttled": _reasons_of(gpu.entry.get("throttle_reasons") or 0) if has_values else (),
+        "users": users,
+        "since_s": holes.since(now.since_mono_s),
+    }
+    if what == FREE:
+        entry["uuid"] = shown(gpu.uuid) if gpu.uuid else None
+    if gpu.name != model:
+        entry["model"] = shown(gpu.name)
+    does_nothing = what == IDLE or (what == BUSY and (gpu.util_percent or 0) < WORKS_FROM_PERCENT)
+    if does_nothing and now.worked_mono_s is not None:
+        entry["idle_s"] = holes.since(now.worked_mono_s)
+    if what not in (FREE, BUSY) or does_nothing:
+        why, todo = _reasons(gpu, now, users)
+        entry |= {"why": printable(why), "todo": printable(todo)} if todo else {"why": printable(why)}
+    if gpu.is_split:
+        entry["mig"] = [
+            {"name": shown(each.name), "used_mib": each.used_mib, "total_mib": each.total_mib} for each in gpu.mig
+        ]
+    return entry
+
+
+def _reasons(gpu: Gpu, now: GpuNow, users: list[str]) -> tuple[str, str]:
+    """Why it is what it is, and what to do about it."""
+    what = now.what
+    if what == IDLE:
+        whom = " and ".join(users[:3]) or "whoever holds it"
+        return f"holds {gib(in_gib(gpu.used_mib))} GiB and does no work", f"Ask {whom} whether it is still needed."
+    if what == BUSY:
+        return _quiet(gpu, now), ""
+    if what in BAD:
+        return gpu.error or _SAID[what], todo_of_gpu(what)
+    return _OFF if what == OFF else (_unknown(gpu), "Compare with nvidia-smi on the host.")
+
+
+def _unknown(gpu: Gpu) -> str:
+    if gpu.is_split:
+        return "split by MIG: the memory in use isn't told" if gpu.mig else "split by MIG, without an instance"
+    missing = [
+        what for what, value in (("utilisation", gpu.util_percent), ("memory in use", gpu.mem_percent)) if value is None
+    ]
+    return f"the driver doesn't tell its {' and '.join(missing)}"
+
+
+def _quiet(gpu: Gpu, now: GpuNow) -> str:
+    """Of one that is somebody's, whatever its utilisation says."""
+    if gpu.is_split:
+        return "split by MIG: the driver doesn't tell how much it works"
+    if now.until_mono_s is not None:
+        return "holds memory and does no work right now; after 10 min of that it is idle"
+    if (gpu.used_mib or 0) < MIB_OF_GIB:
+        return "a process is on it, and holds little memory"
+    return "its power says that it works"
+
+
+@overload
+def rounded(value: float | None) -> int | None: ...
+@overload
+def rounded(value: float | None, digits: int) -> float | None: ...
+def rounded(value: float | None, digits: int | None = None) -> float | None:
+    """None too for what is beyond all sense, as nobody could write it."""
+    return round(value, digits) if value is not None and -MOST < value < MOST else None
+
+
+def in_gib(mib: float | None) -> float | None:
+    return None if mib is None else round(mib / MIB_OF_GIB, 1)

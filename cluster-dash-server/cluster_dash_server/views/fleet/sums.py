@@ -1,0 +1,77 @@
+"""Takes a host's GPUs and what they do now, gives what of them adds up over the fleet, and which may be taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ...gpus import Gpu
+from ...live.watch import IDLE, GpuNow
+from .gpu import BAD, FREE
+
+
+@dataclass(slots=True)
+class FreeGpu:
+    """One that may be taken: a whole GPU, or an instance of a split one."""
+
+    index: int
+    uuid: str | None
+    model: str
+    mem_free_mib: float
+    since_mono_s: float
+    """Since when it is free, as far as is known; of an instance the same as of its GPU."""
+    instance: str | None = None
+    """Its name, where it is one."""
+
+
+@dataclass(slots=True)
+class UserOfHost:
+    """What one user has on the GPUs of one host."""
+
+    gpus: int = 0
+    mib: int = 0
+    idle: int = 0
+    util: int = 0
+    """Sum over the GPUs whose utilisation is known."""
+    util_gpus: int = 0
+
+
+@dataclass(slots=True)
+class Sums:
+    """In whole numbers, so that taking away what was added leaves nothing."""
+
+    gpus: dict[str, int] = field(default_factory=dict[str, int])
+    """How many are what: free, busy, idle, off, bad, unknown."""
+    users: dict[str, UserOfHost] = field(default_factory=dict[str, UserOfHost])
+    free: list[FreeGpu] = field(default_factory=list[FreeGpu])
+    power_w: int | None = None
+    """None where no GPU tells."""
+
+    def count(self, what: str) -> None:
+        kind = "bad" if what in BAD else what
+        self.gpus[kind] = self.gpus.get(kind, 0) + 1
+
+    def add(self, gpu: Gpu, now: GpuNow, held: dict[str, float | None]) -> None:
+        """A GPU of a host that is up; `held` is the memory in MiB by user."""
+        util = gpu.util_percent
+        for user, mib in held.items():
+            sums = self.users.get(user)
+            if sums is None:
+                sums = self.users[user] = UserOfHost()
+            sums.gpus += 1
+            sums.mib += round(mib or 0)
+            if now.what == IDLE:
+                sums.idle += 1
+            if util is not None:
+                sums.util += round(util)
+                sums.util_gpus += 1
+        if now.what == FREE or gpu.entry.get("mig"):
+            self._add_free(gpu, now)
+
+    def _add_free(self, gpu: Gpu, now: GpuNow) -> None:
+        if gpu.is_split:
+            for each in gpu.mig if gpu.state == "ok" else ():
+                if each.is_free and each.total_mib and each.used_mib is not None:
+                    left = each.total_mib - each.used_mib
+                    self.free.append(FreeGpu(gpu.index, each.uuid, gpu.name, left, now.since_mono_s, each.name))
+        elif gpu.total_mib and gpu.used_mib is not None:
+            self.free.append(FreeGpu(gpu.index, gpu.uuid, gpu.name, gpu.total_mib - gpu.used_mib, now.since_mono_s))
