@@ -26,6 +26,11 @@ test("of the GPUs that fit, those that have been quiet the longest", () => {
   assert.deepEqual(places(fleet, 1, 40)[0], "tight:2");
 });
 
+test("a host with a problem comes after those without", () => {
+  const two = fleetOf(row("a", { gpus: [gpu(0, { is: "lost" }), free(1)] }), row("b", { gpus: [free(0), free(1)] }));
+  assert.deepEqual(places(two, 1, 0), ["b:0", "a:1"]);
+});
+
 test("memory that isn't known is no room", () => {
   assert.deepEqual(places(fleetOf(row("a", { gpus: [free(0, { mem: [null, 80] })] })), 1, 10), []);
 });

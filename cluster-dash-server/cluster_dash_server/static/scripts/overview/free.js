@@ -1,5 +1,7 @@
 // Takes the fleet and what somebody needs, gives the hosts that have it free, best first, each with the line to paste.
 
+import { hasProblem } from "./fleet.js";
+
 /**
  * @typedef {import("./fleet.js").Host} Host
  * @typedef {import("./fleet.js").Gpu} Gpu
@@ -13,8 +15,8 @@ const roomOf = (gpu) => (gpu.mem?.[0] == null || gpu.mem[1] == null ? null : gpu
 const byIndex = (a, b) => (a.i ?? Infinity) - (b.i ?? Infinity);
 
 /**
- * Of hosts that are up and tell what their GPUs do. First who leaves the fewest free GPUs over, so that large jobs find
- * room later; then who has been quiet the longest.
+ * Of hosts that are up and tell what their GPUs do. First those without a problem, then who leaves the fewest free
+ * GPUs over, so that large jobs find room later, then who has been quiet the longest.
  * @param {Iterable<Host>} hosts @param {number} count @param {number} gib per GPU @returns {Place[]}
  */
 export function placesFor(hosts, count, gib) {
@@ -28,7 +30,8 @@ export function placesFor(hosts, count, gib) {
     const quiet = gpus.map((gpu) => gpu.since_s ?? null);
     places.push({ host, gpus, free: fitting.length, quiet_s: quiet.includes(null) ? null : Math.min(.../** @type {number[]} */ (quiet)) });
   }
-  return places.sort((a, b) => a.free - b.free || (b.quiet_s ?? -1) - (a.quiet_s ?? -1) || (a.host.name < b.host.name ? -1 : 1));
+  const troubled = (/** @type {Place} */ place) => Number(hasProblem(place.host));
+  return places.sort((a, b) => troubled(a) - troubled(b) || a.free - b.free || (b.quiet_s ?? -1) - (a.quiet_s ?? -1) || (a.host.name < b.host.name ? -1 : 1));
 }
 
 /** Whole UUIDs where all are known: an index means another GPU once one is lost. @param {Gpu[]} gpus */
