@@ -30,7 +30,7 @@ from .receive.posts import Posts
 from .receive.schema import Schema
 from .receive.tokens import Tokens, token_path
 from .viewing import Viewing, read_secret
-from .views import api, assets, charts, frame, legacy, login, status, stream
+from .views import api, assets, charts, frame, legacy, login, removal, status, stream
 from .views.clock import clock_facts, clock_warnings
 from .views.fleet.model import Fleets
 from .views.health import Health
@@ -89,7 +89,8 @@ def create_app(
         login.register(app, Viewing(password, read_secret(tokens.path.with_name("viewing.key")), wall, monotonic))
     app.register_blueprint(receive.routes())
     app.register_blueprint(batch.routes(gate, hosts, schema, config.limits))
-    app.register_blueprint(status.routes(hosts, warnings))
+    app.register_blueprint(status.routes(hosts, fleets, warnings))
+    app.register_blueprint(removal.routes(hosts, gate.admit_removal))
     app.register_blueprint(stream.routes(fleets, hosts.changes, config.hosts, held))
     app.register_blueprint(api.routes(fleets))
     app.register_blueprint(charts.routes(hosts))

@@ -11,16 +11,18 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from cluster_dash_server.config import Live
+from cluster_dash_server.config import HostNames, Live
 from cluster_dash_server.live.clock import Clock
 from cluster_dash_server.live.hosts import Hosts
 from cluster_dash_server.points import points_of_post
 from cluster_dash_server.views import assets, charts, frame, legacy, status
 from cluster_dash_server.views.assets import Plotly
+from cluster_dash_server.views.fleet.model import Fleets
 
 ROUTES = [
     "/", "/gpu-data", "/cpu-data", "/memory", "/root_drive", "/load-data-1", "/demo-plot", "/history", "/health",
-    "/stream", "/data-out/gpu-data-simple", "/api/gpu-summary", "/api/dashboard-data", "/api/history-data",
+    "/stream", "/api/hosts", "/api/gpus", "/api/free",
+    "/data-out/gpu-data-simple", "/api/gpu-summary", "/api/dashboard-data", "/api/history-data",
 ]  # fmt: skip
 CHARTS = ["/cpu-data", "/memory", "/root_drive", "/load-data-1", "/history"]
 HOSTILE = [
@@ -33,6 +35,8 @@ def test_the_list_of_routes_is_complete(app: Flask) -> None:
     rules = {rule.rule for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
     assert rules == {
         *ROUTES,
+        "/free.txt",
+        "/remove-host/<path:name>",
         "/host/<path:name>",
         "/assets/<name>",
         "/scripts/<version>/<path:name>",
@@ -230,7 +234,13 @@ def test_a_page_says_when_memory_cuts_its_history(path: str, words: str) -> None
     hosts, plotly = Hosts(Live(memory_mib=1), Clock(lambda: seconds[0])), Plotly()
     app = Flask("cluster_dash_server")
     frame.register(app, list, plotly, guarded=True)
-    for blueprint in (status.routes(hosts, list), charts.routes(hosts), legacy.routes(hosts), assets.routes(plotly)):
+    fleets = Fleets(hosts, HostNames())
+    for blueprint in (
+        status.routes(hosts, fleets, list),
+        charts.routes(hosts),
+        legacy.routes(hosts),
+        assets.routes(plotly),
+    ):
         app.register_blueprint(blueprint)
     post = posts.host_post("gpu0", gpus=64)
     hosts.record(post, points_of_post(post))

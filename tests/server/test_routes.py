@@ -16,10 +16,15 @@ from cluster_dash_server.headers import PLOTLY_POLICY, SECURITY_HEADERS
 PASSCODE = "secret-canary"
 READ = {"GET", "HEAD", "OPTIONS"}
 TABLE: dict[str, dict[str, set[str]]] = {
-    # path: who may use which methods; a mole may do what anybody may, and post
+    # path: who may use which methods; a mole may do what anybody may, and post; a form has a credential of its own
     "/": {"anybody": READ, "mole": {"POST"}},
     "/batch": {"anybody": {"OPTIONS"}, "mole": {"POST"}},
     "/host/<path:name>": {"anybody": READ},
+    "/remove-host/<path:name>": {"anybody": READ, "form": {"POST"}},
+    "/api/hosts": {"anybody": READ},
+    "/api/gpus": {"anybody": READ},
+    "/api/free": {"anybody": READ},
+    "/free.txt": {"anybody": READ},
     "/gpu-data": {"anybody": READ},
     "/cpu-data": {"anybody": READ},
     "/memory": {"anybody": READ},
@@ -71,6 +76,8 @@ def test_each_may_do_what_the_table_says_and_nothing_else(guarded: Flask, path: 
             assert status in (200, 404) if "<name>" in path else status == 200
         elif method in TABLE[path].get("mole", set()):
             assert status == (200 if who == "mole" else 401)
+        elif method in TABLE[path].get("form", set()):
+            assert status == 401
         else:
             assert status == 405
 
@@ -113,6 +120,8 @@ def test_with_a_viewing_password_only_a_viewer_sees_anything(with_password: Flas
             assert status == (200 if who == "mole" else 401)
         elif method in OPEN_WITH_PASSWORD.get(path, set()):
             assert status in (200, 303, 403, 404)  # 403: the form has no password
+        elif who == "viewer" and method in TABLE.get(path, {}).get("form", set()):
+            assert status == 401
         elif who == "viewer":
             assert status == (200 if method in TABLE.get(path, {}).get("anybody", set()) else 405)
         else:

@@ -97,6 +97,16 @@ class Gate:
             )
         return Sender(address)
 
+    def admit_removal(self, auth_code: str, host: str, environ: Mapping[str, object]) -> None:
+        """Who may have a host forgotten: whoever may post under its name, and where the passcode counts for nobody a
+        request from this machine. Raises Refusal(401, 403).
+        """
+        if self._passcode is None and not auth_code and is_loopback(environ):
+            return
+        sender = self.admit(auth_code, environ)
+        if sender.token_host is not None and sender.token_host != host:
+            raise Refusal(403, "this token is another host's: each host has its own, by the name that it posts")
+
     def _is_passcode(self, credential: str) -> bool:
         sent = credential.encode("utf-8", "replace")
         return self._passcode is not None and hmac.compare_digest(sent, self._passcode)

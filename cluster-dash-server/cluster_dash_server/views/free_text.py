@@ -1,4 +1,4 @@
-"""Takes offers of free GPUs, gives lines for a terminal: those for a person begin with #, the others are for a shell."""
+"""Takes offers of free GPUs, gives lines for a terminal: those for a person begin with #, the rest is for a shell."""
 
 from __future__ import annotations
 

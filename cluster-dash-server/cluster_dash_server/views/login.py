@@ -7,25 +7,24 @@ of their own.
 from __future__ import annotations
 
 import math
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from flask import Blueprint, Flask, Response, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from ..errors import Refusal, answer, wants_page
+from ..errors import answer, wants_page
 from ..viewing import LASTS_S, Viewing
+from .forms import check_form
 
 WITHOUT_DATA = {"static", "script", "assets.plotly_js"}
 OPEN = {*WITHOUT_DATA, "login.show", "login.sign_in", "login.sign_out"}
 TAKES_POSTS = {"receive", "batch"}
 RENEWED_AFTER_S = 24 * 3600
 LONGEST_NEXT = 2048
-LONGEST_FORM = 16_384
 HOW = (
     "this server has a viewing password: send it by HTTP Basic with any user name, as curl -u :PASSWORD does, "
     "or sign in at /login"
 )
-ELSEWHERE = "this form was sent from another site, or a proxy in front doesn't pass on the Host header"
 
 
 def may_look() -> bool:
@@ -89,7 +88,7 @@ def _routes(viewing: Viewing) -> Blueprint:
 
     @blueprint.post("/login")
     def sign_in() -> AnyResponse:
-        _check_form()
+        check_form()
         wanted = local(request.form.get("next", ""))
         is_right, wait_s = viewing.check(request.remote_addr or "", request.form.get("password", ""))
         if wait_s:
@@ -101,31 +100,13 @@ def _routes(viewing: Viewing) -> Blueprint:
 
     @blueprint.post("/logout")
     def sign_out() -> AnyResponse:
-        _check_form()
+        check_form()
         g.cookie_age_s = None
         response = redirect(url_for("login.show"), 303)
         response.delete_cookie(viewing.cookie_name, httponly=True, samesite="Lax", secure=request.is_secure)
         return response
 
     return blueprint
-
-
-def _check_form() -> None:
-    if (request.content_length or 0) > LONGEST_FORM:
-        raise Refusal(413, f"a form to sign in has at most {LONGEST_FORM} bytes")
-    if not _is_from_here():
-        raise Refusal(403, ELSEWHERE)
-
-
-def _is_from_here() -> bool:
-    """By name: a proxy may pass on no port. Who says nothing is no browser."""
-    origin = request.headers.get("Origin")
-    if origin is None:
-        return request.headers.get("Sec-Fetch-Site", "same-origin") in ("same-origin", "none")
-    try:
-        return urlsplit(origin).hostname == urlsplit(f"//{request.host}").hostname
-    except ValueError:
-        return False
 
 
 def local(wanted: str) -> str:

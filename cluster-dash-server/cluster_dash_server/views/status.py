@@ -8,10 +8,12 @@ from flask import Blueprint, Response, render_template, request
 
 from ..errors import Refusal, wants_page
 from ..live.hosts import Hosts
-from ..query import by_device, host_now, now
+from ..query import by_device, host_now
 from . import figures, host_tables
+from .fleet.model import Fleets
 from .host_figures import headline_of_host, of_host
-from .text import fleet_table, troubles_of
+from .kiosk import is_kiosk
+from .text import fleet_table, troubles_of, wants_colour
 from .wording import shortened
 
 MOST_PROCESSES = 200
@@ -24,7 +26,7 @@ BESIDE = {
 """Metrics that stand in a GPU's row of the host's page."""
 
 
-def routes(hosts: Hosts, warnings: Callable[[], list[str]]) -> Blueprint:
+def routes(hosts: Hosts, fleets: Fleets, warnings: Callable[[], list[str]]) -> Blueprint:
     blueprint = Blueprint("status", __name__)
 
     @blueprint.get("/")
@@ -33,7 +35,9 @@ def routes(hosts: Hosts, warnings: Callable[[], list[str]]) -> Blueprint:
             response = Response(render_template("overview.html"))
         else:
             address = f"{request.scheme}://{request.host}/"
-            response = Response(fleet_table(now(hosts), warnings(), address), mimetype="text/plain")
+            look = fleets.shown(kiosk=is_kiosk()).look()
+            text = fleet_table(look, warnings(), address, coloured=wants_colour(request.args.get("color")))
+            response = Response(text, mimetype="text/plain")
         response.headers["Vary"] = "Accept"
         return response
 

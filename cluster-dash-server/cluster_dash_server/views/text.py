@@ -1,19 +1,40 @@
-"""Takes the hosts as they are now, gives the table for a terminal of 80 columns: `curl http://host:8080/`."""
+"""Takes a look at the fleet, gives the table for a terminal of 80 columns: `curl http://host:8080/`.
+
+The server can't tell whether a terminal or a file reads it, so it colours only where it is asked to: `?color=1`.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from typing import Any
 
-from ..points import mean
+import orjson
+
 from ..query import HostNow
 from . import notes
-from .wording import MISSING, duration, gib, percent, printable, shorten
+from .fleet.model import Look
+from .table import Cell, Column, lines
+from .wording import MISSING, brief, duration, gib, percent, printable, shorten
 
-HEADER = ("HOST", "STATE", "AGE", "FREE", "UTIL", "GPUMEM", "CPU", "MEM", "FULLEST DISK")
-NAME, STATE, DISK = 0, 1, 8
-LEFT_ALIGNED = (NAME, STATE, DISK)
-LONGEST_NAME = 18
-LONGEST_MOUNT = 11
+WIDTH = 80
+LONGEST_NAME = 24
+MOST_TILES = 16
+MOST_HELD, MOST_USERS, MOST_NOTES = 20, 20, 60
+COLUMNS = (
+    Column("HOST", least=10),
+    Column("STATE"),
+    Column("AGE", right=True),
+    Column("GPUS"),
+    Column("UTIL", right=True),
+    Column("GPUMEM", right=True),
+    Column("CPU", right=True),
+    Column("MEM", right=True),
+    Column("DISK", least=8),
+)
+TILES = {"free": ".", "busy": "#", "idle": "h", "unknown": "?", "off": "x"}
+"""A sign for each GPU; ! for those that are lost, hung or can't be read."""
+LEGEND = "GPUs: . free  # busy  h held without work  ! lost, hung or error  ? unknown  x host silent"
+STATE_COLOURS = {"up": "", "stale": "warn", "conflict": "warn", "fault": "bad", "offline": "bad", "silent": "weak"}
+GPU_COLOURS = {"free": "good", "idle": "warn", "lost": "bad", "hung": "bad", "error": "bad", "off": "weak"}
 
 NO_HOST = """No host has reported yet.
 
@@ -22,91 +43,149 @@ To try it here:    curl -d @etc/example_data1.json -H "Content-Type: application
 """
 
 
-def fleet_table(rows: list[HostNow], warnings: list[str], url: str) -> str:
-    if not rows:
+def fleet_table(look: Look, warnings: list[str], url: str, *, coloured: bool = False) -> str:
+    if not look.rows:
         return NO_HOST.format(url=url) + "".join(f"\n{warning}\n" for warning in warnings)
-    counts = totals(rows)
-    lines = [
-        f"{counts['up']} of {counts['hosts']} hosts up, {counts['free']} of {counts['gpus']} GPUs free",
-        "",
-        *_aligned([HEADER, *map(_cells, rows)]),
-    ]
-    for block in (_users(rows), _notes(rows), warnings):
-        lines += ["", *block] if block else []
-    return "\n".join(lines) + "\n"
+    hosts: list[dict[str, Any]] = [orjson.loads(row.json.filled(look.mono_s)) for row in look.rows]
+    table = lines(COLUMNS, [_cells(host) for host in hosts], WIDTH, coloured=coloured)
+    found = [_totals(look), "", *table, "", LEGEND]
+    for block in (_held(hosts, coloured), _users(look, coloured), _notes(hosts), warnings):
+        found += ["", *block] if block else []
+    return "\n".join(found) + "\n"
 
 
-def totals(rows: list[HostNow]) -> dict[str, int]:
-    """GPUs are free, in use or unknown: lost, or of a driver or a host that tells nothing right now."""
-    gpus = sum(len(row.gpus) for row in rows)
-    free, used = sum(row.free_gpus for row in rows), sum(row.used_gpus for row in rows)
-    return {
-        "hosts": len(rows),
-        "up": sum(row.status == "up" for row in rows),
-        "gpus": gpus,
-        "free": free,
-        "in_use": used,
-        "unknown": gpus - free - used,
-    }
+def _totals(look: Look) -> str:
+    counts = look.totals
+    text = f"{counts['up']} of {counts['hosts']} hosts up, {counts['free']} of {counts['gpus']} GPUs free"
+    text += f", {counts['idle']} held without work" if counts["idle"] else ""
+    return text + (f", {counts['bad']} broken" if counts["bad"] else "")
 
 
-def _cells(row: HostNow) -> tuple[str, ...]:
+def _cells(host: dict[str, Any]) -> tuple[Cell, ...]:
     """A host that is silent keeps its disk and size; what it did then is no figure of now."""
-    now = row.status == "up"
-    disk = row.fullest_disk
+    is_up, gpus, disk = host["is"] == "up", host["gpus"], host.get("disk")
+    state = state_of(host)
+    used, total = host.get("mem") or (None, None)
+    memory = min(100.0, used / total * 100) if used is not None and total else None
     return (
-        shorten(printable(row.name), LONGEST_NAME),
-        row.state,
-        duration(row.age_s),
-        f"{row.free_gpus if now else MISSING}/{len(row.gpus)}" if row.gpus else MISSING,
-        percent(mean([gpu.util_percent for gpu in row.gpus]) if now else None),
-        percent(mean([gpu.mem_percent for gpu in row.gpus]) if now else None),
-        percent(row.cpu_percent if now else None),
-        percent(row.mem_percent if now else None),
-        f"{percent(disk.percent)} {shorten(printable(disk.mount), LONGEST_MOUNT)}" if disk else MISSING,
+        Cell(shorten(printable(host["name"]), LONGEST_NAME)),
+        Cell(state, STATE_COLOURS[state]),
+        Cell(MISSING if host.get("age_s") is None else brief(host["age_s"])),
+        _tiles(gpus),
+        Cell(_share([gpu["util"] for gpu in gpus]) if is_up else MISSING),
+        Cell(_share([_of(gpu["mem"]) for gpu in gpus]) if is_up else MISSING),
+        Cell(_percent(host.get("cpu") if is_up else None)),
+        Cell(_percent(memory if is_up else None)),
+        Cell(f"{_percent(disk['percent'])} {disk['mount']}", _fullness(disk["percent"])) if disk else Cell(MISSING),
     )
 
 
-def _aligned(table: list[tuple[str, ...]]) -> list[str]:
-    """The columns of LEFT_ALIGNED at the left, the others at the right."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if column in LEFT_ALIGNED else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ).rstrip()
-        for cells in table
+def state_of(host: dict[str, Any]) -> str:
+    """What its row says; of a host that is up conflict, where another machine wants its name, or fault of a GPU."""
+    if host["is"] != "up":
+        return host["is"]
+    kinds = {note["kind"] for note in host["notes"]}
+    return "conflict" if "conflict" in kinds else "fault" if "gpu" in kinds else "up"
+
+
+def _tiles(gpus: list[dict[str, Any]]) -> Cell:
+    if len(gpus) > MOST_TILES:
+        free = sum(gpu["is"] == "free" for gpu in gpus)
+        return Cell(f"{free}/{len(gpus)} free")
+    kinds = {gpu["is"] for gpu in gpus}
+    worst = next((kind for kind in ("lost", "hung", "error", "idle", "off", "free") if kind in kinds), "")
+    return Cell("".join(TILES.get(gpu["is"], "!") for gpu in gpus) or MISSING, GPU_COLOURS.get(worst, ""))
+
+
+def _fullness(share: float | None) -> str:
+    if share is None or share < notes.NEARLY_FULL_PERCENT:
+        return ""
+    return "bad" if share >= notes.FULL_PERCENT else "warn"
+
+
+def _of(pair: list[float | None]) -> float | None:
+    used, total = pair
+    return used / total * 100 if used is not None and total else None
+
+
+def _share(values: list[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return _percent(sum(known) / len(known) if known else None)
+
+
+def _percent(value: float | None) -> str:
+    return percent(value).replace(" ", "")
+
+
+def _held(hosts: list[dict[str, Any]], coloured: bool) -> list[str]:
+    """Who holds a GPU without work, the longest first."""
+    held = [(gpu.get("idle_s") or 0, host, gpu) for host in hosts for gpu in host["gpus"] if gpu["is"] == "idle"]
+    held.sort(key=lambda each: -each[0])
+    columns = (
+        Column("HELD WITHOUT WORK BY", least=10), Column("HOST", least=10), Column("GPU", right=True),
+        Column("MEMORY", right=True), Column("FOR", right=True),
+    )  # fmt: skip
+    rows = [
+        (
+            Cell(", ".join(gpu["users"]) or "nobody that is known"),
+            Cell(shorten(printable(host["name"]), LONGEST_NAME)),
+            Cell("?" if gpu["i"] is None else str(gpu["i"])),
+            Cell(f"{gib(gpu['mem'][0])} GiB"),
+            Cell(brief(idle_s), "warn"),
+        )
+        for idle_s, host, gpu in held[:MOST_HELD]
     ]
+    return _with_rest(lines(columns, rows, WIDTH, coloured=coloured), len(held) - len(rows)) if rows else []
 
 
-def _users(rows: list[HostNow]) -> list[str]:
+def _users(look: Look, coloured: bool) -> list[str]:
     """Who holds how much of what is read right now, the most first."""
-    held: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        for gpu in row.gpus if row.status == "up" else []:
-            for user, mib in gpu.user_mib().items():
-                held[user].append(mib or 0)
-    most = sorted(held.items(), key=lambda user: (-sum(user[1]), user[0]))
-    table = [("USER", "", "GPUS", "MEMORY")]
-    table += [
-        (shorten(printable(user), LONGEST_NAME), "", str(len(m)), gib(sum(m) / 1024) + " GiB") for user, m in most
+    columns = (
+        Column("USER", least=10), Column("GPUS", right=True), Column("IDLE", right=True), Column("UTIL", right=True),
+        Column("MEMORY", right=True), Column("HOSTS", right=True),
+    )  # fmt: skip
+    rows = [
+        (
+            Cell(shorten(user["user"], LONGEST_NAME)),
+            Cell(str(user["gpus"])),
+            Cell(str(user["idle"]), "warn" if user["idle"] else ""),
+            Cell(_percent(user["util"])),
+            Cell(f"{gib(user['mem_gib'])} GiB"),
+            Cell(str(user["hosts"])),
+        )
+        for user in look.users[:MOST_USERS]
     ]
-    return _aligned(list(table)) if most else []
+    return _with_rest(lines(columns, rows, WIDTH, coloured=coloured), len(look.users) - len(rows)) if rows else []
 
 
-def _notes(rows: list[HostNow]) -> list[str]:
-    return [f"{printable(row.name)}: {printable(note)}" for row in rows for note in [*_silence(row), *notes_of(row)]]
+def _notes(hosts: list[dict[str, Any]]) -> list[str]:
+    """A line each, the worst first; long ones aren't cut, as they say what is wrong."""
+    found = [(level, host["name"], text) for host in hosts for level, text in _notes_of(host)]
+    found.sort(key=lambda note: notes.LEVELS.index(note[0]))
+    told = [f"{printable(name)}: {printable(text)}" for _, name, text in found[:MOST_NOTES]]
+    return _with_rest(told, len(found) - len(told))
 
 
-def _silence(row: HostNow) -> list[str]:
-    return [] if row.status == "up" else [f"{row.status}: no post for {duration(row.age_s)}"]
+def _notes_of(host: dict[str, Any]) -> list[tuple[notes.Level, str]]:
+    if host["is"] == "silent":
+        return [("warn", "expected, and has not reported since this server started")]
+    silence: list[tuple[notes.Level, str]] = []
+    if host["is"] != "up":
+        silence = [("bad", f"{host['is']}: no post for {duration(host['age_s'])}")]
+    return silence + [(note["level"], note["text"]) for note in host["notes"]]
 
 
-def notes_of(row: HostNow) -> list[str]:
-    """What a person should know about this host besides its state and age, each in a line."""
-    return [note.text for note in notes.notes_of(row)]
+def _with_rest(told: list[str], rest: int) -> list[str]:
+    return [*told, f"and {rest} more"] if rest > 0 else told
+
+
+def wants_colour(asked: str | None) -> bool:
+    """Of `?color`: with nothing, 1, yes or always. None: not asked."""
+    return asked is not None and asked.lower() in ("", "1", "yes", "true", "always")
 
 
 def troubles_of(row: HostNow) -> list[str]:
-    """`notes_of` without the conflicts about its name, of which its own page has a table."""
+    """What a person should know about this host besides its state and age, each in a line, without the conflicts about
+    its name, of which its own page has a table.
+    """
     return [note.text for note in notes.troubles(row)]

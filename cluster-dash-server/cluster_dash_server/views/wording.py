@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 MISSING = "–"
+YEAR_S = 365 * 86_400
 
 _UNSAFE = re.compile("[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
@@ -14,8 +16,36 @@ def printable(text: str) -> str:
     return _UNSAFE.sub("\ufffd", text)
 
 
-def shorten(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+def width(text: str) -> int:
+    """Columns that it takes in a terminal: two for signs of East Asia and emoji, none for marks on the sign before."""
+    if text.isascii():
+        return len(text)
+    return sum(_width_of(sign) for sign in text)
+
+
+def _width_of(sign: str) -> int:
+    if unicodedata.combining(sign) or unicodedata.category(sign) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(sign) in "WF" else 1
+
+
+def shorten(text: str, columns: int) -> str:
+    """Cut at its end, with … in the last column."""
+    if width(text) <= columns:
+        return text
+    kept, room = "", columns - 1
+    for sign in text:
+        room -= _width_of(sign)
+        if room < 0:
+            break
+        kept += sign
+    return kept + "…"
+
+
+def padded(text: str, columns: int, *, right: bool = False) -> str:
+    """With spaces behind, or before."""
+    spaces = " " * max(0, columns - width(text))
+    return spaces + text if right else text + spaces
 
 
 def percent(value: float | None) -> str:
@@ -66,6 +96,11 @@ def duration(seconds: float) -> str:
             rest = whole % size // smaller
             return f"{whole // size} {unit}" + (f" {rest} {smaller_unit}" if rest else "")
     return f"{whole // 60} min" if whole >= 60 else f"{whole} s"
+
+
+def brief(seconds: float) -> str:
+    """3s, 5m, 2h14m, 3d4h: `duration` for a narrow column."""
+    return re.sub(r" |in", "", duration(seconds)) if seconds < YEAR_S else "years"
 
 
 def shortened(promised_s: float, share: float, memory_mib: int) -> str:
