@@ -50,7 +50,7 @@ class Overview {
   hear(told) {
     if (told.kind === "health") {
       this.live.set(told.health, told.sinceMs);
-      if (!this.live.isLive) leaveIfSignedOut();
+      if (told.isRefused && !this.live.isLive) leaveIfSignedOut();
     } else {
       performance.mark("update");
       this.fleet.apply(JSON.parse(told.text), Date.now());
