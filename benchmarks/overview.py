@@ -42,7 +42,9 @@ class Filled:
         self.mono_s = 0.0
         clock = Clock(lambda: self.mono_s, lambda: BEGAN_AT + self.mono_s)  # an hour passes at once
         self.hosts = Hosts(Live(max_hosts=2 * hosts, memory_mib=2_000), clock)
-        fleet = Fleet(hosts, 1, scenario="plain", gpus_per_host=GPUS, interval_s=60.0, speed=1.0, began_at=BEGAN_AT)
+        fleet = Fleet(
+            hosts, 1, scenario="plain", gpus_per_host=GPUS, interval_s=60.0, speed=1.0, began_at=BEGAN_AT + 60
+        )
         for number in range(minutes):
             self.mono_s += 60
             for host in range(hosts):

@@ -6,6 +6,7 @@ A value that the mole could not read is None here, never 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from .throttle import reasons_of
@@ -136,8 +137,11 @@ class Gpu:
 
     def user_mib(self) -> dict[str, float | None]:
         """Memory by user; None for a user none of whose processes has a known size."""
+        users = self.entry.get("users")
+        if not users or not self.has_values:
+            return {}
         sums: dict[str, float | None] = {}
-        for user, processes in self.users.items() if self.has_values else ():
+        for user, processes in users.items():
             sums[user] = None
             for process in processes.values():
                 mib = process.get("mem")
@@ -150,7 +154,11 @@ def gpus_of(post: dict[str, Any]) -> list[Gpu]:
     """By index; the entry that only carries the host's GPU error is none of them (see `gpu_error_of`)."""
     entries = [(gpu_id, entry) for gpu_id, entry in post["gpu"].items() if not _is_error_entry(gpu_id, entry)]
     gpus = [_gpu(gpu_id, entry, position) for position, (gpu_id, entry) in enumerate(entries)]
-    return sorted(gpus, key=lambda gpu: (gpu.index, gpu.id))
+    gpus.sort(key=_PLACE)
+    return gpus
+
+
+_PLACE = attrgetter("index", "id")
 
 
 def gpu_error_of(post: dict[str, Any]) -> tuple[str, str] | None:
@@ -166,22 +174,23 @@ def _is_error_entry(gpu_id: str, entry: dict[str, Any]) -> bool:
 
 
 def _gpu(gpu_id: str, entry: dict[str, Any], position: int) -> Gpu:
-    index = entry.get("index")
-    state = entry.get("state") or ("error" if entry.get("error") else "ok")
+    get = entry.get
+    index = get("index")
+    state = get("state") or ("error" if get("error") else "ok")
     readable = state in WITH_VALUES
-    total, used = entry.get("total_mem"), entry.get("used_mem") if readable else None
+    total, used = get("total_mem"), get("used_mem") if readable else None
     return Gpu(
         gpu_id,
         int(index) if index is not None else NO_INDEX if "index" in entry else position,
-        entry.get("name") or "unknown GPU",
-        entry.get("uuid"),
+        get("name") or "unknown GPU",
+        get("uuid"),
         total,
         used,
         min(100.0, used / total * 100) if total and used is not None else None,
-        _share(entry.get("gpu_util")) if readable else None,
-        _share(entry.get("memory_util")) if readable else None,
+        _share(get("gpu_util")) if readable else None,
+        _share(get("memory_util")) if readable else None,
         state,
-        entry.get("error"),
+        get("error"),
         entry,
     )
 

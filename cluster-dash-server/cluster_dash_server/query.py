@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .glance import decode_glance
 from .gpus import Gpu, Process, gpu_error_of, gpus_of
 from .live.claim import Rival, ids_of, label
 from .live.clock import OwnError
@@ -163,7 +162,7 @@ def host_now(hosts: Hosts, host: Host, own: OwnError | None = None) -> HostNow:
 def glance(hosts: Hosts, host: Host, own: OwnError | None = None) -> HostNow:
     """`host_now` whose post has only what the overview shows of it, which takes half the time to decode."""
     latest = host.latest
-    return _host_now(hosts, host, latest, decode_glance(latest.document), own)
+    return _host_now(hosts, host, latest, latest.document.glance(), own)
 
 
 def _host_now(hosts: Hosts, host: Host, latest: Latest, post: dict[str, Any], own: OwnError | None) -> HostNow:
@@ -178,7 +177,7 @@ def _host_now(hosts: Hosts, host: Host, latest: Latest, post: dict[str, Any], ow
         latest=latest,
         post=post,
         gpus=gpus,
-        gpu_error=gpu_error_of(post),
+        gpu_error=gpu_error_of(post) if len(gpus) != len(post["gpu"]) or latest.hidden_gpus else None,
         age_s=age_s,
         status=latest.status(age_s),
         skew_s=hosts.skew_s(latest, own),
@@ -214,8 +213,9 @@ def _rival(hosts: Hosts, rival: Rival) -> RivalNow:
 def by_device(post: dict[str, Any], metric: str) -> dict[int, float]:
     """The newest values of a metric by GPU index; a GPU that has none is left out."""
     columns: dict[str, Any] = post.get("metrics", {}).get(metric, {})
-    both = zip(columns.get("device", []), columns.get("value", []), strict=False)
-    return {device: value for device, value in both if value is not None}
+    values = columns.get("value", ())
+    both = zip(columns.get("device", ()), values, strict=False)
+    return {device: value for device, value in both if value is not None} if None in values else dict(both)
 
 
 def _disk(key: str, entry: dict[str, Any]) -> Disk:

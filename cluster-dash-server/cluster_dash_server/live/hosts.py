@@ -8,8 +8,6 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-import orjson
-
 from ..config import Live
 from ..gpus import Gpu, gpu_error_of, gpus_of
 from ..logs import quoted
@@ -18,7 +16,8 @@ from .budget import Budget
 from .changes import Changes
 from .claim import Arrival, Claim, NameTaken, NumberTaken, Rival, arrival_of
 from .clock import NOTICED_S, Clock, OwnError, own_error
-from .events import Events, compact
+from .document import Document, document_of
+from .events import Events
 from .history import RecentHistory
 from .identity import SOMEBODY, Sender, Verdict
 from .rows import Segment, SeriesColumns, columns
@@ -50,7 +49,7 @@ class HostsFull(Exception):
 class Latest:
     """A host's newest post. Replaced as a whole and never changed, so it is read without a lock."""
 
-    document: bytes
+    document: Document
     """The post as JSON, without its auth_code. Thousands of posts kept decoded would slow each decoding down."""
     timestamp: float
     """Unix seconds by the host's clock."""
@@ -65,7 +64,7 @@ class Latest:
     @property
     def post(self) -> dict[str, Any]:
         """Decoded anew each time."""
-        return orjson.loads(self.document)
+        return self.document.read()
 
     def skew_s(self, offset_s: float) -> float:
         """How far the host's clock is ahead of the server's, less what the post's way took as far as that is known.
@@ -97,7 +96,7 @@ class Host:
     watch: Watch
 
 
-def _latest(post: dict[str, Any], document: bytes, mono_s: float, before: Latest | None) -> Latest:
+def _latest(post: dict[str, Any], document: Document, mono_s: float, before: Latest | None) -> Latest:
     interval = post.get("mole", {}).get("interval_s")
     return Latest(
         document,
@@ -151,8 +150,8 @@ class Hosts:
     def record(self, post: dict[str, Any], points: Points, sender: Sender = SOMEBODY) -> Seen:
         """Keeps a post, once. Raises HostsFull, NameTaken, NumberTaken."""
         name, mono_s = post["hostname"], self._monotonic()
-        document = compact(post)
-        arrival = arrival_of(post, document, sender, mono_s)
+        document = document_of(post)
+        arrival = arrival_of(post, document.near + document.far, sender, mono_s)
         known = self._hosts.get(name)
         latest = _latest(post, document, mono_s, known.latest if known else None)
         with self._lock:

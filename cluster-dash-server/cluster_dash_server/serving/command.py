@@ -44,13 +44,15 @@ def run(arguments: argparse.Namespace) -> int:
             max_connections,
             config.serve.max_connections,
         )
+    app = create_app(config, guarded=True)
     server = Server(
-        create_app(config, guarded=True),
+        app,
         sockets,
         config.serve,
         max_connections=max_connections,
         max_body_bytes=config.limits.body_bytes,
         notifier=Notifier(),
+        on_end=app.extensions["held_streams"].end,
     )
     log.info("cluster-dash: %s", "  ".join(map(address_of, sockets)))
     server.run()

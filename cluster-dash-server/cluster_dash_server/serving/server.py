@@ -43,9 +43,12 @@ class Server:
         max_connections: int,
         max_body_bytes: int,
         notifier: Notifier | None = None,
+        on_end: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._notifier = notifier or Notifier({})
+        self._on_end = on_end
+        """Told before what was asked is answered: an answer that goes on for ever must end itself."""
         self._monotonic = monotonic
         self._watched = Watched()
         self._loop = Loop(self._watched)
@@ -72,6 +75,7 @@ class Server:
             while not self._ending:
                 self._step()
             self._notifier.tell("STOPPING=1")
+            self._on_end()
             self._drain()
         finally:
             for each, handler in handlers.items():

@@ -38,8 +38,8 @@ shown = lru_cache(maxsize=8192)(printable)
 
 
 @lru_cache(maxsize=8192)
-def _json(name: str) -> bytes:
-    return as_text(orjson.dumps(printable(name)))
+def _json(name: str) -> str:
+    return as_text(orjson.dumps(printable(name))).decode()
 
 
 @lru_cache(maxsize=512)
@@ -48,8 +48,8 @@ def _reasons_of(mask: float) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=512)
-def _json_of_reasons(mask: float) -> bytes:
-    return as_text(orjson.dumps(_reasons_of(mask)))
+def _json_of_reasons(mask: float) -> str:
+    return as_text(orjson.dumps(_reasons_of(mask))).decode()
 
 
 class Beside:
@@ -79,32 +79,22 @@ def entry_of(gpu: Gpu, now: GpuNow, model: str | None, beside: Beside, holes: Ho
     return part(document_of(gpu, now, model, beside, holes, users))
 
 
-_PLAIN = (
-    b'{"i":%d,"is":"%b","util":%.0f,"mem":[%.1f,%.1f],"power":[%.0f,%.0f],"temp":%.0f,'
-    b'"throttled":%b,"users":[%b],"since_s":%%.0f%b}'
-)
-
-
 def _plain(gpu: Gpu, now: GpuNow, beside: Beside, users: list[str]) -> bytes | None:
     """Raises TypeError where a value is missing."""
     index, used, total = gpu.index, gpu.used_mib, gpu.total_mib
     watts, limit, temperature = beside.power.get(index), beside.limit.get(index), beside.temperature.get(index)
-    beyond = -MOST < watts < MOST and -MOST < limit < MOST and -MOST < temperature < MOST  # pyright: ignore
-    if not beyond or index == NO_INDEX:
+    is_sane = -MOST < watts < MOST and -MOST < limit < MOST and -MOST < temperature < MOST  # pyright: ignore
+    if not is_sane or index == NO_INDEX:
         return None
-    return _PLAIN % (
-        index,
-        now.what.encode(),
-        gpu.util_percent,
-        used / MIB_OF_GIB,  # pyright: ignore
-        total / MIB_OF_GIB,  # pyright: ignore
-        watts,
-        limit,
-        temperature,
-        _json_of_reasons(gpu.entry.get("throttle_reasons") or 0),
-        b",".join(map(_json, users)),
-        b"" if now.what == BUSY else b',"uuid":%b' % (_json(gpu.uuid) if gpu.uuid else b"null"),
+    what = now.what
+    uuid = "" if what == BUSY else f',"uuid":{_json(gpu.uuid) if gpu.uuid else "null"}'
+    text = (
+        f'{{"i":{index},"is":"{what}","util":{round(gpu.util_percent)},'  # pyright: ignore
+        f'"mem":[{used / MIB_OF_GIB:.1f},{total / MIB_OF_GIB:.1f}],"power":[{round(watts)},{round(limit)}],'  # pyright: ignore
+        f'"temp":{round(temperature)},"throttled":{_json_of_reasons(gpu.entry.get("throttle_reasons") or 0)},'  # pyright: ignore
+        f'"users":[{",".join(map(_json, users))}],"since_s":%.0f{uuid}}}'
     )
+    return text.encode()
 
 
 def document_of(
@@ -133,7 +123,9 @@ def document_of(
         entry["idle_s"] = holes.since(now.worked_mono_s)
     if what not in (FREE, BUSY) or does_nothing:
         why, todo = _reasons(gpu, now, users)
-        entry |= {"why": printable(why), "todo": printable(todo)} if todo else {"why": printable(why)}
+        entry["why"] = why
+        if todo:
+            entry["todo"] = todo
     if gpu.is_split:
         entry["mig"] = [
             {"name": shown(each.name), "used_mib": each.used_mib, "total_mib": each.total_mib} for each in gpu.mig
@@ -150,7 +142,7 @@ def _reasons(gpu: Gpu, now: GpuNow, users: list[str]) -> tuple[str, str]:
     if what == BUSY:
         return _quiet(gpu, now), ""
     if what in BAD:
-        return gpu.error or _SAID[what], todo_of_gpu(what)
+        return printable(gpu.error or _SAID[what]), todo_of_gpu(what)
     return _OFF if what == OFF else (_unknown(gpu), "Compare with nvidia-smi on the host.")
 
 

@@ -52,7 +52,7 @@ def row_of(
     latest = host.latest
     memory: dict[str, Any] = host.post.get("memory", {})
     names = [gpu.name for gpu in host.gpus]
-    model = max(names, key=names.count) if names else None
+    model = _commonest(names)
     gpus_now = host.gpus_now if host.status == "up" else [_off(host, now) for now in host.gpus_now]
     document: dict[str, Any] = {
         "name": host.name,
@@ -100,6 +100,12 @@ def _gpus(
             sums.add(gpu, now, held)
         entries.append(entry_of(gpu, now, model, beside, holes, sorted(held)))
     return entries
+
+
+def _commonest(names: list[str]) -> str | None:
+    if not names or names.count(names[0]) == len(names):
+        return names[0] if names else None
+    return max(names, key=names.count)
 
 
 def _off(host: HostNow, now: GpuNow) -> GpuNow:

@@ -62,7 +62,7 @@ class Sums:
             if now.what == IDLE:
                 sums.idle += 1
             if util is not None:
-                sums.util += round(util)
+                sums.util += int(util + 0.5)
                 sums.util_gpus += 1
         if now.what == FREE or gpu.entry.get("mig"):
             self._add_free(gpu, now)
