@@ -8,6 +8,7 @@ overridden by `CLUSTER_DASH_<SECTION>_<KEY>`. `etc/server.toml` lists all of the
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -103,7 +104,7 @@ class Serve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The address of the one reverse proxy whose X-Forwarded-For, -Proto and -Host are believed; * for any."""
 
 
-TagName = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x20\x7f,:]+$")]
+TAG = re.compile(r"[^\x00-\x20\x7f,:]{1,64}")
 
 
 class HostNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,7 +114,7 @@ class HostNames(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Shown as silent until they post; `gpu[01-16]` is sixteen of them."""
     hide_users_in_kiosk: bool = False
     """True: on a wall screen (?kiosk=1) a letter stands for each user."""
-    tags: dict[TagName, tuple[str, ...]] = {}
+    tags: dict[str, tuple[str, ...]] = {}
     """The hosts of each: names, ranges, and patterns with * and ?."""
 
     def __post_init__(self) -> None:
@@ -127,6 +128,9 @@ def check_names(setting: tuple[str, str], value: Any) -> None:
         if setting == ("hosts", "expected"):
             names = sum(len(expand(text)) for text in value)
         elif setting == ("hosts", "tags"):
+            for tag in value:
+                if not TAG.fullmatch(tag):
+                    raise ValueError(f"{tag!r} is no tag's name: up to 64 characters without space, comma and colon")
             names = sum(len(expand(text, wild=True)) for texts in value.values() for text in texts)
         else:
             return

@@ -10,7 +10,7 @@ import msgspec
 import posts
 import pytest
 
-from cluster_dash_server.config import Access, Config, ConfigError, Live, read_config
+from cluster_dash_server.config import Access, Config, ConfigError, HostNames, Live, read_config
 
 SETTINGS = [
     (section.name, setting.name)
@@ -56,6 +56,13 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     assert config == Config(Access(passcode="mine"), Live(memory_mib=200, max_hosts=3))
 
 
+def test_hosts_and_their_tags_come_from_either(tmp_path: Path) -> None:
+    text = '[hosts]\nexpected = ["gpu[01-02]"]\n[hosts.tags]\n"rack-3" = ["gpu0*"]\n'
+    assert config_of(tmp_path, text).hosts == HostNames(expected=("gpu[01-02]",), tags={"rack-3": ("gpu0*",)})
+    environ = {"CLUSTER_DASH_HOSTS_EXPECTED": "a, b[1-2] c", "CLUSTER_DASH_HOSTS_TAGS": '{"x": ["a*"]}'}
+    assert config_of(tmp_path, text, **environ).hosts == HostNames(expected=("a", "b[1-2]", "c"), tags={"x": ("a*",)})
+
+
 def test_the_passcode_has_a_short_form_and_an_empty_one_is_not_set(tmp_path: Path) -> None:
     assert config_of(tmp_path, "", CLUSTER_DASH_PASSCODE="mine").access.passcode == "mine"
     assert config_of(tmp_path, "", CLUSTER_DASH_PASSCODE="").access.passcode is None
@@ -87,6 +94,33 @@ def test_the_passcode_has_a_short_form_and_an_empty_one_is_not_set(tmp_path: Pat
         ('[access]\ntoken_file = "t.json"', {}, "access.token_file = 't.json': expected an absolute path"),
         ("[access]\nrequire_tokens = 1", {}, "access.require_tokens = 1: expected true or false"),
         ("[live]\nforget_hosts_after_h = -1", {}, "live.forget_hosts_after_h = -1: expected a number >= 0"),
+        (
+            '[hosts]\nexpected = ["gpu[9-1]"]',
+            {},
+            "hosts.expected = ['gpu[9-1]']: 'gpu[9-1]' is no range: it begins with",
+        ),
+        (
+            '[hosts]\nexpected = ["gpu*"]',
+            {},
+            "'gpu*' must be a host's name or a range like gpu[01-16]; * and ? are for",
+        ),
+        ('[hosts]\nexpected = ["a[1-99999]", "b[1-99999]"]', {}, "stands for more than 100000 names"),
+        ("[hosts]\nexpected = 5", {}, "hosts.expected = 5: expected a list of texts"),
+        ('[hosts.tags]\nrack = ["x[1"]', {}, "hosts.tags = {'rack': ['x[1']}: 'x[1' is no range"),
+        ('[hosts.tags]\nrack = "x"', {}, "hosts.tags = {'rack': 'x'}: expected a list of texts"),
+        (
+            '[hosts.tags]\n"a b" = ["x"]',
+            {},
+            "'a b' is no tag's name: up to 64 characters without space, comma and colon",
+        ),
+        (
+            "",
+            {"CLUSTER_DASH_HOSTS_EXPECTED": "a, b[x]"},
+            "CLUSTER_DASH_HOSTS_EXPECTED = ['a', 'b[x]']: 'b[x]' is no range",
+        ),
+        ("", {"CLUSTER_DASH_HOSTS_TAGS": "rack"}, "CLUSTER_DASH_HOSTS_TAGS = 'rack': expected a table, as JSON"),
+        ("[hosts]\nhide_users_in_kiosk = 1", {}, "hosts.hide_users_in_kiosk = 1: expected true or false"),
+        ("[serve]\nheld_streams = -1", {}, "serve.held_streams = -1: expected a whole number >= 0"),
         ("[access]\npasscode = 12345678", {}, "access.passcode = (a secret): expected a text"),
     ],
 )

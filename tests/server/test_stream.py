@@ -1,200 +1,184 @@
-"""The stream: everything at first, then only what changed, and nothing that falls in between is lost."""
+"""`GET /stream` of the application: what it sends, to whom, after what. Held streams over sockets: tests/serving."""
 
 from __future__ import annotations
 
 import gzip
-import json
 import re
+import zlib
+from collections.abc import Iterator
 from typing import Any
 
-import hostile
+import orjson
 import posts
 import pytest
-from clock_standin import wall_beside
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from cluster_dash_server import create_app
-from cluster_dash_server.config import Config, HostNames, Live
-from cluster_dash_server.live.changes import Changes
+from cluster_dash_server.config import Config, HostNames, Serve
+from cluster_dash_server.views.stream import RETRY_MS, Held
 
-STREAM = "/stream?hold=0&hosts=1"
-
-
-class Reader:
-    """A browser's EventSource: it comes back with the id that it heard last."""
-
-    def __init__(self, client: FlaskClient, path: str = STREAM) -> None:
-        self.client, self.path, self.last_id = client, path, ""
-
-    def read(self) -> dict[str, Any] | None:
-        answer = self.client.get(self.path, headers={"Last-Event-ID": self.last_id} if self.last_id else {})
-        assert answer.status_code == 200
-        assert answer.mimetype == "text/event-stream"
-        assert answer.headers["Cache-Control"] == "no-store"
-        retry, _, rest = answer.text.partition("\n")
-        assert re.fullmatch(r"retry: \d+", retry)
-        if rest.startswith(":"):
-            return None
-        fields = dict(line.split(": ", 1) for line in rest.strip().splitlines())
-        assert fields["event"] == "hosts"
-        self.last_id = fields["id"]
-        return json.loads(fields["data"], parse_constant=pytest.fail)
-
-    def names(self) -> list[str]:
-        news = self.read()
-        return [] if news is None else [row["name"] for row in news["hosts"]]
+HOSTILE = [
+    "<script>window.pwned=1</script>", "</script><b>x", "data: x", "a\u2028b\u2029c", "{{7*7}}", "${7*7}", "=1+1",
+    "__proto__", "constructor", "hasOwnProperty", "toString", "%s%d%%", "\U0001f600" * 60, "x" * 256, "' onload='x",
+]  # fmt: skip
 
 
-class Site:
-    def __init__(self, **settings: Any) -> None:
-        self.now_s = 1_000.0
-        app = create_app(
-            Config(**settings), start=False, monotonic=lambda: self.now_s, wall=wall_beside(lambda: self.now_s)
-        )
-        self.client = app.test_client()
-
-    def post(self, *names: str) -> None:
-        for name in names:
-            assert self.client.post("/", json=posts.host_post(name)).status_code == 200
+def look(client: FlaskClient, query: str = "", **headers: str) -> TestResponse:
+    return client.get(f"/stream?hold=0&hosts=1{query}", headers=headers)
 
 
-@pytest.fixture
-def site() -> Site:
-    return Site()
+def pieces_of(answer: TestResponse) -> Iterator[bytes]:
+    """As the server sends them."""
+    for piece in answer.response:
+        assert isinstance(piece, bytes)
+        yield piece
 
 
-def test_the_first_answer_is_whole_and_the_next_holds_what_changed(site: Site) -> None:
-    site.post("a", "b", "c")
-    reader = Reader(site.client)
-    first = reader.read()
-    assert first is not None
-    assert (first["full"], [row["name"] for row in first["hosts"]]) == (True, ["a", "b", "c"])
-    assert reader.read() is None
-    site.post("b")
-    second = reader.read()
-    assert second is not None
-    assert (second["full"], [row["name"] for row in second["hosts"]], second["gone"]) == (False, ["b"], [])
+def fields(text: str) -> dict[str, str]:
+    """Of the one event in it, as an EventSource reads it."""
+    found: dict[str, str] = {}
+    for line in text.split("\n"):
+        name, _, value = line.partition(": ")
+        if name and not line.startswith(":"):
+            assert name not in found
+            found[name] = value
+    return found
 
 
-def test_two_readers_each_get_every_change_once(site: Site) -> None:
-    site.post("a", "b")
-    readers = [Reader(site.client), Reader(site.client)]
-    for reader in readers:
-        reader.read()
-    site.post("a")
-    assert readers[0].names() == ["a"]
-    site.post("b")
-    assert readers[0].names() == ["b"]
-    assert sorted(readers[1].names()) == ["a", "b"]
-    assert readers[1].names() == []
+def data(answer: TestResponse) -> dict[str, Any]:
+    return orjson.loads(fields(answer.text)["data"])
 
 
-@pytest.mark.parametrize("last_id", ["", "x", "-1", "0", "ffffffff-1", "a" * 5000, "1-99999999999999999999", "é"])
-def test_an_id_that_is_not_of_this_start_gets_everything(site: Site, last_id: str) -> None:
-    site.post("a")
-    answer = site.client.get(STREAM, headers={"Last-Event-ID": last_id.encode().decode("latin-1")})
-    assert '"full":true' in answer.text
+def test_the_first_look_is_full_and_no_cache_keeps_it(client: FlaskClient) -> None:
+    client.post("/", json=posts.host_post("gpu01"))
+    answer = look(client)
+    assert answer.mimetype == "text/event-stream"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Accel-Buffering"] == "no"
+    event = fields(answer.text)
+    assert event.keys() == {"retry", "id", "event", "data"}
+    assert event["event"] == "hosts"
+    assert re.fullmatch(r"[0-9a-f]{8}-1", event["id"])
+    assert RETRY_MS[0] <= int(event["retry"]) <= RETRY_MS[1]
+    sent = data(answer)
+    assert (sent["full"], sent["version"], sent["gone"]) == (True, 1, [])
+    assert [host["name"] for host in sent["hosts"]] == ["gpu01"]
+    assert sent["settings"]["idle_after_s"] == 600
 
 
-def test_an_id_of_this_start_that_lies_ahead_gets_everything(site: Site) -> None:
-    site.post("a")
-    reader = Reader(site.client)
-    reader.read()
-    reader.last_id = reader.last_id.partition("-")[0] + "-999999"
-    again = reader.read()
-    assert again is not None
-    assert again["full"] is True
+@pytest.mark.parametrize("by", ["header", "query"])
+def test_after_an_id_only_what_changed_since_is_sent(client: FlaskClient, by: str) -> None:
+    for name in ("gpu01", "gpu02"):
+        client.post("/", json=posts.host_post(name))
+
+    def after(event_id: str) -> TestResponse:
+        return look(client, **{"Last-Event-ID": event_id}) if by == "header" else look(client, f"&since={event_id}")
+
+    first = fields(look(client).text)["id"]
+    assert fields(after(first).text).keys() == {"retry"}
+    client.post("/", json=posts.host_post("gpu02"))
+    sent = data(after(first))
+    assert (sent["full"], [host["name"] for host in sent["hosts"]]) == (False, ["gpu02"])
+    assert sent["totals"]["hosts"] == 2
 
 
-def test_a_reader_that_was_away_for_more_than_is_remembered_must_read_everything() -> None:
-    changes = Changes(most=2)
-    for name in ("a", "b", "a", "b"):
-        changes.note("host", name)
-    assert changes.since(2, "host") == ["b", "a"]
-    assert changes.since(changes.version, "host") == []
-    changes.note("host", "c")  # there is no room for what "a" had
-    assert changes.since(2, "host") is None
-    assert changes.since(3, "host") == ["c", "b"]
-    assert changes.since(4, "run") == []
+def test_an_id_of_another_start_of_the_server_or_of_nobody_gives_everything(client: FlaskClient) -> None:
+    client.post("/", json=posts.host_post("gpu01"))
+    epoch = fields(look(client).text)["id"].partition("-")[0]
+    wrong = ["-", "-x", "--1", "-99", "-" + "9" * 500, "-²"]
+    for event_id in ("00000000-1", "1", "-", *(epoch + each for each in wrong)):
+        answer = client.get("/stream", query_string={"hold": "0", "since": event_id})
+        assert data(answer)["full"] is True, event_id
 
 
-def test_a_host_goes_stale_and_offline_by_time_alone(site: Site) -> None:
-    site.post("a")
-    reader = Reader(site.client)
-    reader.read()
-    told: list[str] = []
-    for passed_s in (5, 15, 590):
-        site.now_s += passed_s
-        news = reader.read()
-        told += [row["is"] for row in news["hosts"]] if news else ["no news"]
-    assert told == ["no news", "stale", "offline"]
+def test_it_is_packed_where_the_client_takes_it(client: FlaskClient) -> None:
+    for number in range(30):
+        client.post("/", json=posts.host_post(f"gpu{number}"))
+    packed = look(client, **{"Accept-Encoding": "gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    text = gzip.decompress(packed.data).decode()
+    assert len(orjson.loads(fields(text)["data"])["hosts"]) == 30
+    assert len(packed.data) < len(text) / 5
+    assert "Content-Encoding" not in look(client).headers
+    assert "Content-Encoding" not in look(client, **{"Accept-Encoding": "gzip;q=0"}).headers
 
 
-def test_a_removed_host_is_told_as_gone(site: Site) -> None:
-    site.post("a", "b")
-    reader = Reader(site.client)
-    reader.read()
-    site.now_s += 60
-    answer = site.client.post("/remove-host/a", data={"auth_code": posts.PASSCODE})
-    assert answer.status_code == 200
-    news = reader.read()
-    assert news is not None
-    assert news["gone"] == ["a"]
-    site.post("a")
-    assert "a" in reader.names()
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_is_data_in_one_line(client: FlaskClient, name: str) -> None:
+    """S20, S21, I15."""
+    gpus = {name: posts.busy_gpu(0, name) | {"name": name, "uuid": name}}
+    gpus["lost"] = posts.gpu(1, state="lost", error=name, name=name)
+    disk = {name: {"mount_point": name, "percent_used": 99}}
+    mole = {"errors": {name: name}}
+    host = name if "\u2028" not in name else "gpu01"  # a host's name has no invisible sign
+    assert client.post("/", json=posts.host_post(host, gpu=gpus, disk=disk, mole=mole)).status_code == 200
+    (row,) = data(look(client))["hosts"]
+    shown = name.replace("\u2028", "\ufffd").replace("\u2029", "\ufffd")
+    assert row["name"] == host
+    assert row["disk"]["mount"] == shown
+    assert row["gpus"][0]["users"] == [shown]
+    assert row["gpus"][1]["why"] == shown
+    assert any(shown in note["text"] for note in row["notes"])
+    for path in ("/api/hosts", "/api/gpus", "/api/free", "/", "/free.txt"):
+        answer = client.get(path)
+        assert answer.status_code in (200, 404)
+        assert answer.mimetype in ("application/json", "text/plain")
+        assert "\u2028" not in answer.text
 
 
-def test_an_expected_host_is_silent_until_it_reports() -> None:
-    site = Site(hosts=HostNames(expected=("gpu[1-2]",)))
-    site.post("gpu1")
-    reader = Reader(site.client)
-    first = reader.read()
-    assert first is not None
-    assert [(row["name"], row["is"]) for row in first["hosts"]] == [("gpu1", "up"), ("gpu2", "silent")]
-    site.post("gpu2")
-    second = reader.read()
-    assert second is not None
-    assert [(row["name"], row["is"]) for row in second["hosts"]] == [("gpu2", "up")]
+def test_a_wall_screen_gets_letters_where_the_settings_say_so() -> None:
+    names = HostNames(hide_users_in_kiosk=True)
+    client = create_app(Config(hosts=names, serve=Serve(held_streams=0)), start=False).test_client()
+    client.post("/", json=posts.host_post("gpu01"))
+    for path in (
+        "/stream?hold=0&kiosk=1",
+        "/stream?hold=0&kiosk",
+        "/api/hosts?kiosk=1",
+        "/api/gpus?kiosk",
+        "/?kiosk",
+    ):
+        assert "alice" not in client.get(path).text
+    assert "alice" in client.get("/stream?hold=0&kiosk=0").text
+    assert data(look(client))["settings"]["hide_users_in_kiosk"] is True
 
 
-def test_letters_stand_for_users_on_a_wall_screen_where_the_settings_say_so() -> None:
-    site = Site(hosts=HostNames(hide_users_in_kiosk=True))
-    site.post("a")
-    assert "alice" in site.client.get(STREAM).text
-    hidden = site.client.get(f"{STREAM}&kiosk=1").text
-    assert "alice" not in hidden
-    assert '"users":[{"user":"A"' in hidden
+def test_a_held_stream_gives_its_place_back_however_it_ends() -> None:
+    app = create_app(Config(serve=Serve(held_streams=1)), start=False)
+    held: Held = app.extensions["held_streams"]
+    client = app.test_client()
+    client.post("/", json=posts.host_post("gpu01"))
+    assert client.head("/stream").status_code == 200
+    assert held.open == 0
+    answer = client.get("/stream", buffered=False)
+    assert b"event: hosts" in next(pieces_of(answer))
+    assert held.open == 1
+    second = client.get("/stream")  # one more gets the short kind, which ends
+    assert data(second)["full"] is True
+    answer.close()
+    assert held.open == 0
+    unread = client.get("/stream", buffered=False)  # closed before anything of it was read
+    unread.close()
+    assert held.open == 0
 
 
-def test_it_is_packed_for_those_who_take_gzip(site: Site) -> None:
-    site.post("a")
-    answer = site.client.get(STREAM, headers={"Accept-Encoding": "gzip"})
-    assert answer.headers["Content-Encoding"] == "gzip"
-    assert b'"name":"a"' in gzip.decompress(answer.data)
+def test_a_packed_held_stream_can_be_read_as_it_comes() -> None:
+    app = create_app(Config(serve=Serve(held_streams=1)), start=False)
+    client = app.test_client()
+    client.post("/", json=posts.host_post("gpu01"))
+    answer = client.get("/stream", headers={"Accept-Encoding": "gzip"}, buffered=False)
+    pieces = pieces_of(answer)
+    unpacker = zlib.decompressobj(wbits=31)
+    assert b"event: hosts" in unpacker.decompress(next(pieces))
+    client.post("/", json=posts.host_post("gpu02"))
+    assert b'"name":"gpu02"' in unpacker.decompress(next(pieces))
+    answer.close()
+    assert app.extensions["held_streams"].open == 0
 
 
-@pytest.mark.slow
-def test_what_is_odd_is_valid_json_in_every_row() -> None:
-    site = Site(live=Live(max_hosts=10_000))
-    for at, (name, body) in enumerate(hostile.odd_bodies()):
-        sent = body.replace(b'"hostname": "hostile"', f'"hostname": "odd{at}"'.encode())
-        sent = sent.replace(hostile.PASSCODE.encode(), posts.PASSCODE.encode())
-        assert site.client.post("/", data=sent, content_type=hostile.JSON).status_code == 200, name
-    for path in (STREAM, f"{STREAM}&kiosk=1"):
-        read = Reader(site.client, path).read()
-        assert read is not None
-        assert len(read["hosts"]) > 200
-
-
-@pytest.mark.parametrize("text", ["%s", "%", "100 %.0f", "\x7f", "</script>", "\u2028", "\U0001f600", "{0}", "\\u0000"])
-def test_no_name_breaks_a_row(site: Site, text: str) -> None:
-    users = {f"u{text}": {"1": {"mem": 5000, "time": 1.0, "name": text}}}
-    gpu = posts.gpu(0, used_mib=5000, util=50, users=users) | {"name": f"GPU {text}"}
-    disk = {text: {"mount_point": f"/{text}", "percent_used": 99}}
-    answer = site.client.post("/", json=posts.host_post("a", gpu={"g": gpu}, disk=disk))
-    assert answer.status_code == 200
-    for _ in range(2):
-        read = Reader(site.client).read()
-        assert read is not None
-        assert [row["name"] for row in read["hosts"]] == ["a"]
-        site.now_s += 1.5
+def test_when_the_server_ends_held_streams_do_too() -> None:
+    held = Held(2)
+    assert held.take()
+    held.end()
+    assert not held.wait(60)
+    assert not held.take()

@@ -1,91 +1,187 @@
-"""Streams over sockets to the real server: a held one ends with its client, one too many is answered all the same."""
+"""Streams over sockets: pages hold no thread, clients that hold one are few, and one that left gives it back."""
 
 from __future__ import annotations
 
+import json
+import re
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import posts
 import pytest
 import requests
-from processes import SERVE, Server, until
+from processes import SERVE, WAITRESS, Server, until
 
 pytestmark = pytest.mark.slow
 
-HELD = 2
-LEFT_S = 15.0
-"""A client that left is noticed at its second heartbeat, after ten seconds."""
+
+def serve(folder: Path, command: list[str] | None = None, **settings: object) -> Server:
+    environ = {f"CLUSTER_DASH_SERVE_{name}".upper(): str(value) for name, value in settings.items()}
+    return Server(folder, environ, command=command or SERVE)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    settings = {"CLUSTER_DASH_SERVE_HELD_STREAMS": str(HELD), "CLUSTER_DASH_SERVE_THREADS": "4"}
-    with Server(tmp_path, settings, command=SERVE) as server:
-        assert server.post(posts.host_post("a")).status_code == requests.codes.ok
-        yield server
+class Held:
+    """A client that reads a held stream as it comes."""
+
+    def __init__(self, server: Server) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", server.port), 20)
+        self.socket.sendall(b"GET /stream?hosts=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.text = b""
+
+    def read_until(self, words: bytes) -> bytes:
+        while words not in self.text:
+            piece = self.socket.recv(65536)
+            assert piece, "the stream has ended"
+            self.text += piece
+        return self.text
+
+    @property
+    def is_held(self) -> bool:
+        """The short kind ends with its first answer; chunks of a held one go on."""
+        self.read_until(b"\n\n")
+        self.socket.settimeout(1.5)
+        try:
+            while b"\r\n0\r\n\r\n" not in self.text:
+                piece = self.socket.recv(65536)
+                if not piece:
+                    return False
+                self.text += piece
+        except TimeoutError:
+            return True
+        finally:
+            self.socket.settimeout(20)
+        return False
 
 
-def hold(server: Server) -> requests.Response:
-    return requests.get(f"{server.url}/stream?hosts=1", stream=True, timeout=10)
-
-
-def events_of(stream: requests.Response) -> Iterator[bytes]:
-    return (line for line in stream.iter_lines(chunk_size=1) if line.startswith(b"event: "))
-
-
-def test_a_held_stream_tells_what_comes(server: Server) -> None:
-    with hold(server) as stream:
-        events = events_of(stream)
-        assert next(events) == b"event: hosts"
-        assert server.post(posts.host_post("b")).status_code == requests.codes.ok
-        assert next(events) == b"event: hosts"
-
-
-def test_one_too_many_gets_the_short_kind_and_pages_are_answered_meanwhile(server: Server) -> None:
-    held = [hold(server) for _ in range(HELD)]
+@contextmanager
+def clients(server: Server, count: int) -> Generator[list[Held]]:
+    opened: list[Held] = []
     try:
-        for stream in held:
-            assert next(events_of(stream)) == b"event: hosts"
-        began = time.monotonic()
-        short = requests.get(f"{server.url}/stream?hosts=1", timeout=10)
-        assert short.status_code == requests.codes.ok
-        assert "retry:" in short.text
-        assert "event: hosts" in short.text
-        assert server.get("/", accept="text/html").status_code == requests.codes.ok
-        assert time.monotonic() - began < 5
+        opened.extend(Held(server) for _ in range(count))
+        yield opened
     finally:
-        for stream in held:
-            stream.close()
+        for each in opened:
+            each.socket.close()
 
 
-def test_a_client_that_left_gives_its_place_back(server: Server) -> None:
-    for _ in range(HELD):
-        stream = hold(server)
-        next(events_of(stream))
-        stream.close()
-
-    def has_room() -> bool:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
-            client.sendall(b"GET /stream?hosts=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-            client.settimeout(3)
-            received = b""
-            try:
-                while piece := client.recv(65536):
-                    received += piece
-                    if received.endswith(b"0\r\n\r\n"):
-                        return False  # the short kind ends at once
-            except TimeoutError:
-                return b"event: hosts" in received
-            return False
-
-    until(has_room, LEFT_S + 15)
+def answers_at_once(server: Server) -> bool:
+    asked = time.monotonic()
+    return server.get("/health").status_code == requests.codes.ok and time.monotonic() - asked < 1
 
 
-def test_the_server_ends_while_streams_are_held(server: Server) -> None:
-    with hold(server) as stream:
-        next(events_of(stream))
-        code, took_s = server.end()
-    assert code == 0
-    assert took_s < 8
+def look(server: Server, event_id: str = "") -> tuple[str, dict[str, Any]]:
+    """The id to ask with the next time, and what is new."""
+    answer = requests.get(f"{server.url}/stream?hold=0", headers={"Last-Event-ID": event_id}, timeout=10)
+    found = re.search(r"^id: (\S+)$", answer.text, re.MULTILINE)
+    data = re.search(r"^data: (.*)$", answer.text, re.MULTILINE)
+    return (found[1], json.loads(data[1])) if found and data else (event_id, {"hosts": [], "full": False})
+
+
+@pytest.mark.parametrize("command", [SERVE, WAITRESS])
+def test_a_held_stream_tells_what_comes_and_lives_while_nothing_does(tmp_path: Path, command: list[str]) -> None:
+    with serve(tmp_path, command) as server, clients(server, 1) as [held]:
+        assert b"Cache-Control: no-store" in held.read_until(b'"full":true')
+        server.post(posts.host_post("gpu01"))
+        assert b'"full":false' in held.read_until(b'"name":"gpu01"')
+        held.read_until(b": still here")
+
+
+@pytest.mark.parametrize("command", [SERVE, WAITRESS])
+def test_one_more_than_the_limit_gets_the_short_kind_and_pages_go_on(tmp_path: Path, command: list[str]) -> None:
+    with serve(tmp_path, command) as server:
+        server.post(posts.host_post("gpu01"))
+        with clients(server, 2) as first:
+            assert [each.is_held for each in first] == [True, True]
+            with clients(server, 6) as more:
+                assert [each.is_held for each in more] == [False] * 6
+                assert all(b"HTTP/1.1 200" in each.text and b"event: hosts" in each.text for each in more)
+                assert answers_at_once(server)
+
+
+def test_a_client_that_left_gives_its_thread_back(tmp_path: Path) -> None:
+    with serve(tmp_path, threads=2) as server:
+        with clients(server, 1) as [held]:
+            assert held.is_held
+        began = time.monotonic()
+
+        def is_held_again() -> bool:
+            with clients(server, 1) as [held]:
+                return held.is_held
+
+        until(is_held_again, 25, "the thread of the client that left is taken for good")
+        assert time.monotonic() - began < 20
+        assert answers_at_once(server)
+
+
+def test_no_more_than_half_of_the_threads_are_held(tmp_path: Path) -> None:
+    with serve(tmp_path, threads=3, held_streams=100) as server, clients(server, 3) as opened:
+        assert [each.is_held for each in opened] == [True, False, False]
+        assert answers_at_once(server)
+
+
+def test_a_hundred_pages_that_come_and_go_hold_nothing(tmp_path: Path) -> None:
+    with serve(tmp_path, threads=1) as server:
+        server.post(posts.host_post("gpu01"))
+        ids: list[str] = []
+        pages = [threading.Thread(target=lambda: ids.append(look(server)[0])) for _ in range(100)]
+        for page in pages:
+            page.start()
+        for page in pages:
+            page.join()
+        assert len(ids) == 100
+        assert answers_at_once(server)
+
+
+def test_it_ends_in_order_while_streams_are_held(tmp_path: Path) -> None:
+    with serve(tmp_path) as server, clients(server, 2) as opened:
+        assert [each.is_held for each in opened] == [True, True]
+        code, seconds = server.end()
+        assert code == 0
+        assert seconds < 3
+        assert "Traceback" not in server.log
+
+
+def test_an_id_of_before_a_restart_gives_everything(tmp_path: Path) -> None:
+    with serve(tmp_path) as server:
+        server.post(posts.host_post("gpu01"))
+        event_id, first = look(server)
+        assert look(server, event_id)[1]["hosts"] == []
+        server.end()
+        server.start()
+        server.post(posts.host_post("gpu02"))
+        again, second = look(server, event_id)
+        assert (first["full"], second["full"]) == (True, True)
+        assert again.partition("-")[0] != event_id.partition("-")[0]
+
+
+def test_a_page_that_follows_the_deltas_misses_no_host(tmp_path: Path) -> None:
+    """While six senders post; what the deltas add up to is what a new look shows."""
+    with serve(tmp_path) as server:
+        ended = threading.Event()
+
+        def send(sender: int) -> None:
+            for number in range(25):
+                post = posts.host_post(f"s{sender}-{number % 9}", gpus=1 + number % 3)
+                assert server.post(post | {"mole": post["mole"] | {"interval_s": 3600}}).status_code == 200
+
+        senders = [threading.Thread(target=send, args=(number,)) for number in range(6)]
+        for thread in senders:
+            thread.start()
+        shown: dict[str, int] = {}
+        event_id = ""
+        while not ended.is_set():
+            if not any(thread.is_alive() for thread in senders):
+                ended.set()  # and once more
+            event_id, data = look(server, event_id)
+            for host in data["hosts"]:
+                shown[host["name"]] = len(host["gpus"])
+        for thread in senders:
+            thread.join()
+        _, data = look(server)
+        assert shown == {host["name"]: len(host["gpus"]) for host in data["hosts"]}
+        assert len(shown) == 54

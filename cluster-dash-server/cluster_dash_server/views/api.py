@@ -111,7 +111,7 @@ def _offer(offer: Offer, mono_s: float) -> dict[str, Any]:
         "gpus": [
             {
                 "i": gpu.index,
-                "uuid": gpu.uuid,
+                "uuid": gpu.uuid or None,
                 "model": gpu.model,
                 "mig": gpu.instance,
                 "mem_free_gib": round(gpu.mem_free_mib / 1024, 1),

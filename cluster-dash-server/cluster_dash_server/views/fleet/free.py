@@ -51,12 +51,12 @@ class Offer:
         """UUIDs, which are right whatever CUDA_DEVICE_ORDER says; indices in the order of the PCI bus where a GPU tells
         none that can be trusted in a shell.
         """
-        uuids = [gpu.uuid for gpu in self.gpus if gpu.uuid and _UUID.fullmatch(gpu.uuid)]
+        uuids = [gpu.uuid for gpu in self.gpus if _UUID.fullmatch(gpu.uuid)]
         return ",".join(uuids if self.has_uuids else [str(gpu.index) for gpu in self.gpus])
 
     @property
     def has_uuids(self) -> bool:
-        return all(gpu.uuid and _UUID.fullmatch(gpu.uuid) for gpu in self.gpus)
+        return all(_UUID.fullmatch(gpu.uuid) for gpu in self.gpus)
 
 
 def offers(rows: Iterable[Row], asked: Asked, mono_s: float) -> list[Offer]:

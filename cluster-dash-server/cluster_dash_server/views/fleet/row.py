@@ -81,7 +81,7 @@ def row_of(
         _until(host, gpus_now, spark),
         sums,
         tags,
-        [gpu.uuid for gpu in host.gpus],
+        [shown(gpu.uuid) if gpu.uuid else None for gpu in host.gpus],
         Template.of(document, "gpus", entries, holes),
     )
 

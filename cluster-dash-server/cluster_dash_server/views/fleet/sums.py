@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ...gpus import Gpu
 from ...live.watch import IDLE, GpuNow
-from .gpu import BAD, FREE
+from .gpu import BAD, FREE, shown
 
 
 @dataclass(slots=True)
@@ -14,7 +14,8 @@ class FreeGpu:
     """One that may be taken: a whole GPU, or an instance of a split one."""
 
     index: int
-    uuid: str | None
+    uuid: str
+    """Empty where it tells none."""
     model: str
     mem_free_mib: float
     since_mono_s: float
@@ -68,10 +69,12 @@ class Sums:
             self._add_free(gpu, now)
 
     def _add_free(self, gpu: Gpu, now: GpuNow) -> None:
+        model = shown(gpu.name)
         if gpu.is_split:
             for each in gpu.mig if gpu.state == "ok" else ():
                 if each.is_free and each.total_mib and each.used_mib is not None:
-                    left = each.total_mib - each.used_mib
-                    self.free.append(FreeGpu(gpu.index, each.uuid, gpu.name, left, now.since_mono_s, each.name))
+                    left, uuid = each.total_mib - each.used_mib, shown(each.uuid or "")
+                    self.free.append(FreeGpu(gpu.index, uuid, model, left, now.since_mono_s, shown(each.name)))
         elif gpu.total_mib and gpu.used_mib is not None:
-            self.free.append(FreeGpu(gpu.index, gpu.uuid, gpu.name, gpu.total_mib - gpu.used_mib, now.since_mono_s))
+            left = gpu.total_mib - gpu.used_mib
+            self.free.append(FreeGpu(gpu.index, shown(gpu.uuid or ""), model, left, now.since_mono_s))

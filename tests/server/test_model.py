@@ -1,0 +1,385 @@
+"""The fleet's rows: made when somebody looks, anew of what changed, and never of what didn't."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import orjson
+import posts
+import pytest
+from clock_standin import wall_beside
+
+from cluster_dash_server.config import HostNames, Live
+from cluster_dash_server.live.clock import Clock
+from cluster_dash_server.live.hosts import Hosts
+from cluster_dash_server.points import points_of_post
+from cluster_dash_server.query import glance
+from cluster_dash_server.views.fleet import model
+from cluster_dash_server.views.fleet.gpu import Beside, document_of, entry_of
+from cluster_dash_server.views.fleet.holes import Holes, Template, part
+from cluster_dash_server.views.fleet.model import RESTS_AFTER_S, Fleet, Fleets, Look
+
+
+class Site:
+    def __init__(self, **names: Any) -> None:
+        self.mono_s = 1e5
+        self.hosts = Hosts(Live(), Clock(lambda: self.mono_s, wall_beside(lambda: self.mono_s)))
+        self.names = HostNames(**names)
+        self.fleet = Fleet(self.hosts, self.names)
+
+    def post(self, name: str, **sections: Any) -> None:
+        post = posts.host_post(name, **sections)
+        post["timestamp"] = self.hosts.clock.wall()
+        self.hosts.record(post, points_of_post(post))
+
+    def rows(self, since: int | None = None) -> dict[str, Any]:
+        return rows_of(self.fleet.look(since))
+
+
+def rows_of(look: Look) -> dict[str, Any]:
+    return {row.name: orjson.loads(row.json.filled(look.mono_s)) for row in look.rows}
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the hosts whose rows are made."""
+    names: list[str] = []
+    real = model.row_of
+
+    def row_of(host: Any, *arguments: Any) -> Any:
+        names.append(host.name)
+        return real(host, *arguments)
+
+    monkeypatch.setattr(model, "row_of", row_of)
+    return names
+
+
+def test_a_row_has_what_the_contract_says() -> None:
+    site = Site(tags={"rack-3": ["gpu*"]})
+    metrics = {
+        "sys.gpu.power_w": {"device": [0, 1], "value": [412.4, 61.0]},
+        "sys.gpu.power_limit_w": {"device": [0, 1], "value": [700, 700]},
+        "sys.gpu.temperature_c": {"device": [0, 1], "value": [61, 30]},
+        "sys.net.recv_bytes_per_s": {"tags": [{"iface": "a"}, {"iface": "b"}], "value": [1e6, 5.0]},
+        "sys.net.sent_bytes_per_s": {"tags": [{"iface": "a"}], "value": [7.0]},
+    }
+    site.post("gpu01", gpus=2, metrics=metrics)
+    site.mono_s += 2.25
+    row = site.rows()["gpu01"]
+    assert row["gpus"] == [
+        {
+            "i": 0,
+            "is": "busy",
+            "util": 20,
+            "mem": [40.0, 80.0],
+            "power": [412, 700],
+            "temp": 61,
+            "throttled": [],
+            "users": ["alice"],
+            "since_s": 2,
+        },
+        {
+            "i": 1,
+            "is": "free",
+            "util": 0,
+            "mem": [0.4, 80.0],
+            "power": [61, 700],
+            "temp": 30,
+            "throttled": [],
+            "users": [],
+            "since_s": 2,
+            "uuid": "GPU-00000001-aaaa-bbbb-cccc-000000000000",
+        },
+    ]
+    assert row["spark"] == [None] * 59 + [10]
+    assert row["notes"] == [
+        {
+            "kind": "disk",
+            "level": "warn",
+            "text": "/data is 93 % full",
+            "since_s": None,
+            "todo": "du -xh --max-depth=2 /data",
+        }
+    ]
+    seen = row.pop("seen")
+    assert abs(seen - (site.hosts.clock.wall() - 2.25)) < 0.2
+    del row["gpus"], row["spark"], row["notes"]
+    assert row == {
+        "name": "gpu01",
+        "is": "up",
+        "age_s": 2.2,
+        "every_s": 5.0,
+        "model": "NVIDIA A100 80GB",
+        "tags": ["rack-3"],
+        "cpu": 38,
+        "cpus": 64,
+        "load": 4.2,
+        "mem": [96.4, 503.5],
+        "net": [1000005, 7],
+        "spark_of": "gpu",
+        "disk": {"mount": "/data", "percent": 93, "stale": False},
+    }
+
+
+def test_totals_and_users_are_those_of_the_rows() -> None:
+    site = Site(expected=("gpu03",))
+    site.post("gpu01", gpus=4)
+    site.post("gpu02", gpu={"0": posts.gpu(0, state="lost"), "1": posts.gpu(1, gpu_util=None)})
+    look = site.fleet.look()
+    assert look.totals == {
+        "hosts": 3,
+        "up": 2,
+        "stale": 0,
+        "offline": 0,
+        "silent": 1,
+        "gpus": 6,
+        "busy": 2,
+        "idle": 0,
+        "free": 2,
+        "off": 0,
+        "bad": 1,
+        "unknown": 1,
+        "power_w": 520 + 1360,
+    }
+    assert look.users == [
+        {"user": "alice", "gpus": 1, "mem_gib": 40.0, "util": 20, "idle": 0, "hosts": 1},
+        {"user": "bob", "gpus": 1, "mem_gib": 40.0, "util": 40, "idle": 0, "hosts": 1},
+    ]
+
+
+def test_totals_by_addition_are_those_of_a_fresh_count() -> None:
+    site = Site(expected=("h[0-9]",))
+    chance = random.Random(7)
+    for _ in range(300):
+        name = f"h{chance.randrange(12)}"
+        what = chance.random()
+        if what < 0.6:
+            gpus = [posts.busy_gpu(at, chance.choice("abc"), util=chance.randrange(100)) for at in range(3)]
+            site.post(name, gpu={str(gpu["index"]): gpu for gpu in gpus[: chance.randrange(4)]})
+        elif what < 0.8:
+            site.mono_s += chance.choice((3, 20, 700))
+        elif host := site.hosts.get(name):
+            site.hosts.remove(host)
+        look, fresh = site.fleet.look(), Fleet(site.hosts, site.names).look()
+        assert (look.totals, look.users) == (fresh.totals, fresh.users)
+        assert rows_of(look).keys() == rows_of(fresh).keys()
+
+
+def test_a_look_after_a_version_gives_what_changed_since(made: list[str]) -> None:
+    site = Site()
+    for name in ("a", "b", "c"):
+        site.post(name)
+    first = site.fleet.look()
+    assert (first.is_full, len(first.rows)) == (True, 3)
+    made.clear()
+    site.post("b")
+    second = site.fleet.look(first.version)
+    assert (second.is_full, [row.name for row in second.rows], second.gone) == (False, ["b"], [])
+    assert made == ["b"]
+    third = site.fleet.look(second.version)
+    assert (third.rows, third.gone, third.version) == ([], [], second.version)
+    assert [row.name for row in site.fleet.look(first.version).rows] == ["b"]
+    assert made == ["b"]  # for both, once
+
+
+def test_with_nobody_looking_no_row_is_made(made: list[str]) -> None:
+    site = Site()
+    for _ in range(20):
+        site.post("a")
+    assert made == []
+    site.fleet.look()
+    assert made == ["a"]
+
+
+def test_what_time_alone_changes_is_told_too() -> None:
+    site = Site()
+    site.post("a", gpus=1)
+    first = site.fleet.look()
+    site.mono_s += 15
+    assert site.fleet.look(first.version).rows == []
+    site.mono_s += 1
+    second = site.fleet.look(first.version)
+    assert rows_of(second)["a"]["is"] == "stale"
+    assert [gpu["is"] for gpu in rows_of(second)["a"]["gpus"]] == ["off"]
+    assert (second.totals["stale"], second.totals["off"], second.totals["busy"]) == (1, 1, 0)
+    site.mono_s += 585
+    third = site.fleet.look(second.version)
+    assert rows_of(third)["a"]["is"] == "offline"
+    assert rows_of(third)["a"]["gpus"][0]["users"] == ["alice"]
+    assert third.users == []
+
+
+def test_idle_comes_by_time_alone_from_a_mole_that_posts_seldom() -> None:
+    site = Site()
+    held = {"0": posts.gpu(0, used_mib=40_960, users={"bob": {"1": {"mem": 40_960.0, "name": "python"}}})}
+    site.post("a", gpu=held, mole={"interval_s": 3600.0})
+    first = site.fleet.look()
+    assert rows_of(first)["a"]["gpus"][0]["is"] == "busy"
+    site.mono_s += 601
+    gpu = rows_of(site.fleet.look(first.version))["a"]["gpus"][0]
+    assert (gpu["is"], gpu["since_s"], gpu["idle_s"]) == ("idle", 1, 601)
+    assert (gpu["why"], gpu["todo"]) == ("holds 40.0 GiB and does no work", "Ask bob whether it is still needed.")
+
+
+def test_durations_go_on_in_a_row_that_is_kept(made: list[str]) -> None:
+    site = Site()
+    site.post("a", gpus=1)
+    site.mono_s += 20
+    assert site.rows()["a"]["age_s"] == 20.0
+    site.mono_s += 7.5
+    row = site.rows()["a"]
+    assert (row["age_s"], row["gpus"][0]["since_s"]) == (27.5, 28)
+    assert made == ["a"]
+
+
+def test_a_removed_host_is_gone_and_an_expected_one_is_silent_again() -> None:
+    site = Site(expected=("b",))
+    site.post("a")
+    site.post("b")
+    first = site.fleet.look()
+    site.mono_s += 700
+    for host in site.hosts.all():
+        assert site.hosts.remove(host)
+    look = site.fleet.look(first.version)
+    assert look.gone == ["a"]
+    assert rows_of(look)["b"] == {
+        "name": "b",
+        "is": "silent",
+        "tags": [],
+        "notes": [],
+        "gpus": [],
+        "spark": [],
+    }
+    site.post("a")
+    assert site.rows(look.version).keys() == {"a"}
+
+
+def test_a_host_that_is_up_is_not_removed() -> None:
+    site = Site()
+    site.post("a")
+    host = site.hosts.get("a")
+    assert host is not None
+    assert not site.hosts.remove(host)
+    assert site.hosts.get("a") is host
+
+
+def test_what_comes_while_the_rows_are_made_is_in_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site()
+    site.post("a")
+    real, came = model.row_of, [False]
+
+    def row_of(*arguments: Any) -> Any:
+        row = real(*arguments)
+        if not came[0]:
+            came[0] = True
+            site.post("a", gpus=1)  # after this row was read
+            site.post("z")
+        return row
+
+    monkeypatch.setattr(model, "row_of", row_of)
+    first = site.fleet.look()
+    assert len(rows_of(first)["a"]["gpus"]) == 8
+    after = site.rows(first.version)
+    assert (len(after["a"]["gpus"]), after.keys()) == (1, {"a", "z"})
+
+
+def test_a_version_that_is_forgotten_gives_everything() -> None:
+    site = Site()
+    site.hosts.changes._most = 2  # pyright: ignore[reportPrivateUsage]
+    for name in ("a", "b", "c"):
+        site.post(name)
+    look = site.fleet.look(0)
+    assert (look.is_full, len(look.rows)) == (True, 3)
+    assert site.fleet.look(look.version + 5).is_full
+
+
+def test_a_conflict_shows_at_once_and_ends_by_itself() -> None:
+    site = Site()
+    site.post("a")
+    first = site.fleet.look()
+    other = posts.host_post("a", gpu={}, general={"boot_id": "other"})
+    other["mole"] |= {"id": "other", "epoch": "other.1"}
+    with pytest.raises(Exception, match="another machine"):
+        site.hosts.record(other, points_of_post(other))
+    (note,) = [note for note in site.rows(first.version)["a"]["notes"] if note["kind"] == "conflict"]
+    assert (note["level"], note["since_s"]) == ("bad", 0)
+    for _ in range(130):
+        site.mono_s += 5
+        site.post("a")
+    assert not [note for note in site.rows()["a"]["notes"] if note["kind"] == "conflict"]
+
+
+def test_letters_stand_for_users_in_every_place_and_stay() -> None:
+    site = Site(hide_users_in_kiosk=True)
+    fleets = Fleets(site.hosts, site.names)
+    held = {"0": posts.gpu(0, used_mib=40_960, users={"mira": {"1": {"mem": 40_960.0, "name": "python"}}})}
+    site.post("a", gpu=held, mole={"interval_s": 3600.0})
+    site.mono_s += 601
+    look = fleets.shown(kiosk=True).look()
+    text = orjson.dumps([look.users, rows_of(look)])
+    assert b"mira" not in text
+    assert look.users[0]["user"] == "A"
+    site.post("a", gpu={"0": posts.busy_gpu(0, "anna"), "1": posts.busy_gpu(1, "mira")})
+    users = {user["user"] for user in fleets.shown(kiosk=True).look().users}
+    assert users == {"A", "B"}
+    assert {user["user"] for user in fleets.shown(kiosk=False).look().users} == {"anna", "mira"}
+    assert Fleets(site.hosts, HostNames()).shown(kiosk=True).look().users[0]["user"] == "anna"
+
+
+def test_rows_that_nobody_looks_at_are_forgotten(made: list[str]) -> None:
+    site = Site()
+    site.post("a", mole={"interval_s": 86_400.0})
+    version = site.fleet.look().version
+    site.mono_s += RESTS_AFTER_S
+    site.fleet.rest()
+    site.mono_s += 1
+    site.fleet.rest()
+    assert site.fleet.look(version).rows == []
+    assert made == ["a", "a"]
+
+
+def test_both_ways_to_make_a_gpus_part_agree() -> None:
+    site = Site()
+    chance = random.Random(3)
+    gpus = {
+        str(at): posts.busy_gpu(at, chance.choice(("a%d", '"b"', "\x07\u202e")), util=chance.uniform(5, 100))
+        if at % 3
+        else posts.gpu(at, util=chance.uniform(0, 4.9), used_mib=chance.uniform(0, 900), name="100 %s")
+        for at in range(60)
+    }
+    for gpu in gpus.values():
+        gpu["throttle_reasons"] = chance.choice((0, 4, 0x44))
+    metrics = {
+        f"sys.gpu.{name}": {"device": list(range(60)), "value": [chance.uniform(-5, 800) for _ in range(60)]}
+        for name in ("power_w", "power_limit_w", "temperature_c")
+    }
+    site.post("a", gpu=gpus, metrics=metrics)
+    host = site.hosts.get("a")
+    assert host is not None
+    now = glance(site.hosts, host)
+    beside = Beside(now.post)
+    for gpu, each in zip(now.gpus, now.gpus_now, strict=True):
+        plain, general = Holes(), Holes()
+        text = Template(entry_of(gpu, each, gpu.name, beside, plain, ["100 %", '"']), plain).filled(2e5)
+        document = document_of(gpu, each, gpu.name, beside, general, ["100 %", '"'])
+        assert orjson.loads(text) == orjson.loads(Template(part(document), general).filled(2e5))
+
+
+@pytest.mark.parametrize("value", [1e300, -1e300, 2**64 - 1, 1e15, 0, -0.0])
+def test_numbers_beyond_all_sense_break_no_row(value: float) -> None:
+    site = Site()
+    columns = {"device": list(range(8)), "value": [value] * 8}
+    names = ("power_w", "power_limit_w", "temperature_c")
+    metrics: Any = {f"sys.gpu.{name}": columns for name in names}
+    metrics |= {f"sys.net.{way}_bytes_per_s": {"value": [value, value]} for way in ("recv", "sent")}
+    site.post("a", metrics=metrics)
+    assert site.rows()["a"]["is"] == "up"
+    assert site.fleet.look().totals["hosts"] == 1
+
+
+def test_a_holes_bytes_in_a_name_are_text() -> None:
+    holes = Holes()
+    template = Template(part({"a": "\x00%s\x01%", "b": holes.since(5.0), "c": holes.age(5.5)}), holes)
+    assert orjson.loads(template.filled(7.0)) == {"a": "\x00%s\x01%", "b": 2, "c": 1.5}
+    assert orjson.loads(template.filled(0.0)) == {"a": "\x00%s\x01%", "b": 0, "c": 0.0}
