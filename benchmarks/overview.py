@@ -20,7 +20,7 @@ import orjson
 from flask import Flask
 
 from cluster_dash_mole.simulate.fleet import Fleet
-from cluster_dash_server.config import HostNames, Live
+from cluster_dash_server.config import Config, HostNames, Live
 from cluster_dash_server.live.clock import Clock
 from cluster_dash_server.live.hosts import Hosts
 from cluster_dash_server.points import points_of_post
@@ -60,7 +60,7 @@ class Filled:
         fleets = Fleets(self.hosts, names)
         app = Flask("overview")
         app.json = OrjsonProvider(app)
-        app.register_blueprint(stream.routes(fleets, self.hosts.changes, names, stream.Held(0)))
+        app.register_blueprint(stream.routes(fleets, self.hosts.changes, Config(), stream.Held(0)))
         app.register_blueprint(api.routes(fleets))
         app.register_blueprint(status.routes(self.hosts, fleets, list))
         compress.init_app(app)

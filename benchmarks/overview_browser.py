@@ -16,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
+import requests
 from playwright.sync_api import Browser, Page, sync_playwright
 from processes import SERVE, Program, Server, until
 
@@ -77,7 +78,7 @@ def bench(browser: Browser, hosts: int, gpus: int, watched_s: float) -> None:
 
 def _wait_for(server: Server, hosts: int) -> None:
     deadline = time.monotonic() + 60
-    while f'"hosts":{hosts},' not in server.get("/stream?hold=0&hosts=1").text[:2000]:
+    while f'"hosts":{hosts},' not in requests.get(f"{server.url}/stream?hold=0&hosts=1", timeout=60).text[:2000]:
         if time.monotonic() > deadline:
             raise SystemExit(f"not all of {hosts} hosts have posted: {server.log}")
         time.sleep(1)

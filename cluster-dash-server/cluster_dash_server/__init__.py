@@ -92,7 +92,7 @@ def create_app(
     app.register_blueprint(batch.routes(gate, hosts, schema, config.limits))
     app.register_blueprint(status.routes(hosts, fleets, warnings))
     app.register_blueprint(removal.routes(hosts, gate.admit_removal))
-    app.register_blueprint(stream.routes(fleets, hosts.changes, config.hosts, held))
+    app.register_blueprint(stream.routes(fleets, hosts.changes, config, held))
     app.register_blueprint(api.routes(fleets))
     app.register_blueprint(charts.routes(hosts))
     app.register_blueprint(legacy.routes(hosts))

@@ -64,6 +64,8 @@ class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_hosts: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
     forget_hosts_after_h: Annotated[float, msgspec.Meta(ge=0, le=100_000)] = 720.0
     """Hours without a post; 0: never, not even to make room."""
+    idle_after_minutes: Annotated[float, msgspec.Meta(ge=1, le=1440)] = 10.0
+    """Without work, after which a GPU that is held counts as held idle."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -45,13 +45,25 @@ def test_a_person_signs_in_by_keyboard_looks_around_and_signs_out(browser: Brows
         expect(page.get_by_role("heading", name="gpu01")).to_be_visible()
         server.post(posts.host_post("gpu02"))
         page.get_by_role("link", name="Fleet").click()
-        expect(page.get_by_text("gpu02")).to_be_visible()
+        expect(page.locator(".host", has_text="gpu02")).to_be_visible()
         server.post(posts.host_post("newcomer"))
-        expect(page.get_by_text("newcomer")).to_be_visible(timeout=10_000)
+        expect(page.locator(".host", has_text="newcomer")).to_be_visible(timeout=10_000)
         page.get_by_role("button", name="Sign out").click()
         expect(page).to_have_title("Sign in · cluster-dash")
         page.go_back()
         expect(page.get_by_text("gpu02")).to_have_count(0)
+
+
+def test_a_tab_that_is_open_follows_who_signs_out_in_another(browser: Browser, server: Server) -> None:
+    with watch(browser, server) as watched:
+        page = watched.open("/")
+        sign_in(page)
+        expect(page.locator(".host", has_text="gpu01")).to_be_visible()
+        other = page.context.new_page()
+        other.goto(server.url + "/history")
+        other.get_by_role("button", name="Sign out").click()
+        expect(page).to_have_title("Sign in · cluster-dash", timeout=20_000)
+        watched.complaints = [text for text in watched.complaints if "401" not in text]
 
 
 def test_a_wrong_password_is_told_and_the_page_asked_for_is_not_forgotten(browser: Browser, server: Server) -> None:
@@ -80,10 +92,10 @@ def test_a_page_whose_cookie_is_gone_leads_to_sign_in_by_itself(browser: Browser
 def test_it_works_without_scripts(browser: Browser, server: Server) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(server.url)
+    page.goto(server.url + "/host/gpu01")
     page.get_by_label("Viewing password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_text("gpu01")).to_be_visible()
+    expect(page.get_by_role("heading", name="gpu01")).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("Viewing password")).to_be_visible()
     context.close()

@@ -26,6 +26,16 @@ test("of the GPUs that fit, those that have been quiet the longest", () => {
   assert.deepEqual(places(fleet, 1, 40)[0], "tight:2");
 });
 
+test("who has been quiet for ten minutes comes first, as in /free.txt", () => {
+  const two = fleetOf(row("a", { gpus: [free(0, { since_s: 599 })] }), row("b", { gpus: [free(0, { since_s: 600 }), free(1)] }));
+  assert.deepEqual(places(two, 1, 0), ["b:0", "a:0"]);
+});
+
+test("what is offered together is of one model", () => {
+  const mixed = fleetOf(row("a", { gpus: [free(0), free(1, { model: "A100" }), free(2)] }));
+  assert.deepEqual([places(mixed, 2, 0), places(mixed, 3, 0)], [["a:0,2"], []]);
+});
+
 test("memory that isn't known is no room", () => {
   assert.deepEqual(places(fleetOf(row("a", { gpus: [free(0, { mem: [null, 80] })] })), 1, 10), []);
 });

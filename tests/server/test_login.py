@@ -20,7 +20,7 @@ from cluster_dash_server.views.login import local
 PASSWORD = "viewing-cänary"
 PASSCODE = "passcode-canary"
 HTML = {"Accept": "text/html,*/*;q=0.8"}
-OPEN = {"/login", "/logout", "/static/<path:filename>", "/assets/<name>", "/health"}
+OPEN = {"/login", "/logout", "/static/<path:filename>", "/scripts/<version>/<path:name>", "/assets/<name>", "/health"}
 CANARIES = ("gpu-canary", "alice", "this page needs", "A100")
 
 
@@ -91,6 +91,9 @@ def test_a_script_of_our_pages_is_told_without_a_question_of_the_browser(client:
         answer = client.get("/", headers={"Accept": accept, "X-Requested-With": "cluster-dash"})
         assert answer.status_code == 401
         assert "WWW-Authenticate" not in answer.headers
+    stream = client.get("/stream?hold=0&hosts=1", headers={"Accept": "text/event-stream"})
+    assert stream.status_code == 401
+    assert "WWW-Authenticate" not in stream.headers
 
 
 def test_posts_need_their_own_credentials_only(client: FlaskClient) -> None:
@@ -258,7 +261,7 @@ def test_health_tells_anybody_one_word_and_the_rest_who_may_look(
 
 
 def test_style_and_scripts_hold_no_data_and_are_open(client: FlaskClient) -> None:
-    for path in ("/static/style.css", "/static/scripts/refresh.js", "/static/icon.svg"):
+    for path in ("/static/style.css", "/scripts/x/overview/overview.js", "/static/icon.svg"):
         with client.get(path) as answer:
             assert answer.status_code == 200
             assert answer.headers["Cache-Control"] != "no-store"

@@ -83,6 +83,7 @@ def test_each_may_do_what_the_table_says_and_nothing_else(guarded: Flask, path: 
 
 
 OPEN_WITH_PASSWORD = {
+    "/scripts/<version>/<path:name>": READ,
     "/static/<path:filename>": READ,
     "/assets/<name>": READ,
     "/health": READ,

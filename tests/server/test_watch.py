@@ -26,7 +26,7 @@ class Seen:
 
     def __init__(self, floors: Floors | None = None) -> None:
         self.mono_s = 1000.0
-        self.watch = Watch(floors or Floors())
+        self.watch = Watch(floors or Floors(), 600.0)
         self.entry: dict[str, Any] = FREE
 
     def see(
@@ -204,7 +204,7 @@ def test_marks_follow_the_uuid_when_an_index_moves_and_go_with_the_gpu() -> None
 
 
 def test_troubles_are_told_with_since_when() -> None:
-    watch = Watch(Floors())
+    watch = Watch(Floors(), 600.0)
     watch.see((), {}, ("clock",), 10.0, 15.0)
     watch.see((), {}, ("clock", "mole:disk"), 20.0, 15.0)
     assert (watch.trouble_since("clock"), watch.trouble_since("mole:disk")) == (10.0, 20.0)

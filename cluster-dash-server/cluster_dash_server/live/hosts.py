@@ -170,7 +170,7 @@ class Hosts:
             if seen is Seen.NEW:
                 if verdict is Verdict.REPLACES:
                     latest = _latest(post, document, mono_s, None)  # the GPUs of the one before aren't its
-                    host.watch = Watch(self._floors)
+                    host.watch = self._new_watch()
                 host.latest = latest = replace(latest, delay_s=delay_s) if delay_s >= 1 else latest
                 gpus, metrics = latest.hidden_gpus or points.gpus, post.get("metrics", {})
                 host.watch.see(
@@ -189,13 +189,16 @@ class Hosts:
             troubles.append("gpu")
         return troubles
 
+    def _new_watch(self) -> Watch:
+        return Watch(self._floors, self._settings.idle_after_minutes * 60)
+
     def _add(self, arrival: Arrival, latest: Latest) -> Host:
         if len(self._hosts) >= self._settings.max_hosts and not self._make_room(arrival.mono_s):
             self._refused_at_s = arrival.mono_s
             raise HostsFull(f"this server keeps {self._settings.max_hosts} hosts ([live] max_hosts) and has as many")
         history = RecentHistory(self._settings.recent_minutes * 60, self._settings.headline_hours * 3600)
         history.share = self._budget.share
-        host = Host(arrival.name, latest, history, Claim(arrival), Events(), Watch(self._floors))
+        host = Host(arrival.name, latest, history, Claim(arrival), Events(), self._new_watch())
         self._hosts[arrival.name] = host
         return host
 

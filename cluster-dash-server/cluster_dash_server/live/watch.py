@@ -7,8 +7,8 @@ that nobody sets. What was before the server's start isn't known: everything beg
 **Gaps.** The time that a host was away counts as nothing: marks move by its length, so that a GPU isn't idle for the
 minutes in which its host was off the network. After AFRESH_AFTER_S everything begins anew: it may have done anything.
 
-**Idle.** Held (memory above the free bound, utilisation under 5 %) for IDLE_AFTER_S without a break. Where the floor of
-its power is known, a GPU that draws much more works, whatever the utilisation says: see `Floors`.
+**Idle.** Held (memory above the free bound, utilisation under 5 %) for `[live] idle_after_minutes` without a break.
+Where the floor of its power is known, a GPU that draws much more works, whatever the utilisation says: see `Floors`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 from ..gpus import FREE, HELD, OCCUPIED, SPLIT, WORKS, Gpu, condition_of
 
-IDLE_AFTER_S = 600.0
 AFRESH_AFTER_S = 600.0
 SETTLED_AFTER_S = 30.0
 """So long must a GPU be free before its power counts as its floor: clocks and fans take a while to come down."""
@@ -82,8 +81,8 @@ class _Marks:
         self.worked: float | None = None
         self.floor_w: float | None = None
 
-    def change(self, condition: str, mono_s: float) -> None:
-        was_idle = self.condition == HELD and mono_s - self.since >= IDLE_AFTER_S
+    def change(self, condition: str, mono_s: float, idle_after_s: float) -> None:
+        was_idle = self.condition == HELD and mono_s - self.since >= idle_after_s
         if was_idle or self.condition not in USED or condition not in USED:
             self.used_since = mono_s
         self.condition = condition
@@ -102,10 +101,10 @@ class _Marks:
 class Watch:
     """One host's. Not safe for threads by itself; `Hosts` holds its lock."""
 
-    __slots__ = ("_floors", "_marks", "_seen_mono_s", "_troubles")
+    __slots__ = ("_floors", "_idle_after_s", "_marks", "_seen_mono_s", "_troubles")
 
-    def __init__(self, floors: Floors) -> None:
-        self._floors = floors
+    def __init__(self, floors: Floors, idle_after_s: float) -> None:
+        self._floors, self._idle_after_s = floors, idle_after_s
         self._marks: dict[str, _Marks] = {}
         """By UUID, else by id: an index moves when a GPU is lost."""
         self._troubles: dict[str, float] = {}
@@ -139,7 +138,7 @@ class Watch:
                 if watts is not None and self._works(gpu, known, condition, watts, mono_s, metrics):
                     condition = WORKS
             if condition != known.condition:
-                known.change(condition, mono_s)
+                known.change(condition, mono_s, self._idle_after_s)
             if condition is WORKS:
                 known.worked = mono_s
         self._marks = marks
@@ -176,7 +175,7 @@ class Watch:
             if marks is None:  # the next post came while this one is looked at
                 found.append(GpuNow(_told(condition_of(gpu)), mono_s, None, None))
             elif marks.condition == HELD:
-                found.append(_held(marks, mono_s))
+                found.append(_held(marks, mono_s, self._idle_after_s))
             elif marks.condition in USED:
                 found.append(GpuNow(BUSY, marks.used_since, marks.worked, None))
             else:
@@ -188,9 +187,9 @@ class Watch:
         return self._troubles.get(what)
 
 
-def _held(marks: _Marks, mono_s: float) -> GpuNow:
+def _held(marks: _Marks, mono_s: float, idle_after_s: float) -> GpuNow:
     worked = marks.since if marks.worked is None else marks.worked
-    idle_at = marks.since + IDLE_AFTER_S
+    idle_at = marks.since + idle_after_s
     return GpuNow(IDLE, idle_at, worked, None) if mono_s >= idle_at else GpuNow(BUSY, marks.used_since, worked, idle_at)
 
 

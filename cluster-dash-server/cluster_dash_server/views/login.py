@@ -16,7 +16,7 @@ from ..errors import answer, wants_page
 from ..viewing import LASTS_S, Viewing
 from .forms import check_form
 
-WITHOUT_DATA = {"static", "assets.plotly_js"}
+WITHOUT_DATA = {"static", "script", "assets.plotly_js"}
 OPEN = {*WITHOUT_DATA, "login.show", "login.sign_in", "login.sign_out"}
 TAKES_POSTS = {"receive", "batch"}
 RENEWED_AFTER_S = 24 * 3600
@@ -63,7 +63,8 @@ def _let_in(viewing: Viewing) -> AnyResponse | None:
 
 
 def _refuse() -> AnyResponse:
-    by_script = "X-Requested-With" in request.headers  # of our pages: the browser shall not ask by itself
+    # Of our pages: the browser shall not ask by itself. An EventSource can't say so but by what it accepts.
+    by_script = "X-Requested-With" in request.headers or "text/event-stream" in request.headers.get("Accept", "")
     if request.method in ("GET", "HEAD") and wants_page() and not by_script:
         query = request.query_string.decode("latin-1")
         wanted = quote(request.path) + (f"?{query}" if query else "")

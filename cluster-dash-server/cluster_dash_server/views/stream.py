@@ -15,10 +15,9 @@ from collections.abc import Iterator
 import orjson
 from flask import Blueprint, Response, request
 
-from ..config import HostNames
+from ..config import Config
 from ..gpus import FREE_BELOW_MIB, FREE_BELOW_PERCENT, WORKS_FROM_PERCENT
 from ..live.changes import Changes
-from ..live.watch import IDLE_AFTER_S
 from .fleet.model import Fleet, Fleets, Look
 from .kiosk import is_kiosk
 
@@ -66,9 +65,9 @@ class Held:
         return not self._ended.wait(seconds)
 
 
-def routes(fleets: Fleets, changes: Changes, names: HostNames, held: Held) -> Blueprint:
+def routes(fleets: Fleets, changes: Changes, config: Config, held: Held) -> Blueprint:
     blueprint = Blueprint("stream", __name__)
-    settings = _settings(names)
+    settings = _settings(config)
 
     @blueprint.get("/stream")
     def stream() -> Response:
@@ -96,15 +95,15 @@ def _since(changes: Changes) -> int | None:
     return int(version) if epoch == changes.epoch and is_number else None
 
 
-def _settings(names: HostNames) -> dict[str, object]:
+def _settings(config: Config) -> dict[str, object]:
     """What the page must know to word things."""
     return {
-        "idle_after_s": IDLE_AFTER_S,
+        "idle_after_s": config.live.idle_after_minutes * 60,
         "works_from_percent": WORKS_FROM_PERCENT,
         "free_below_mib": FREE_BELOW_MIB,
         "free_below_percent": FREE_BELOW_PERCENT,
-        "hide_users_in_kiosk": names.hide_users_in_kiosk,
-        "tags": sorted(names.tags),
+        "hide_users_in_kiosk": config.hosts.hide_users_in_kiosk,
+        "tags": sorted(config.hosts.tags),
     }
 
 

@@ -127,7 +127,7 @@ function anywhere(text) {
       host.name.toLowerCase().includes(text) ||
       (host.model ?? "").toLowerCase().includes(text) ||
       host.tags.some((tag) => tag.toLowerCase().includes(text)) ||
-      host.notes.some((note) => note.kind === text),
+      host.notes.some((note) => note.kind === text || note.text.toLowerCase().includes(text)),
     ofGpu: (gpu) =>
       (gpu.users ?? []).some((user) => user.toLowerCase().includes(text)) || (gpu.model ?? "").toLowerCase().includes(text),
   };

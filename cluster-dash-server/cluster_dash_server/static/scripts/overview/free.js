@@ -6,6 +6,8 @@
  * @typedef {{ host: Host, gpus: Gpu[], free: number, quiet_s: number | null }} Place
  */
 
+const QUIET_S = 600;
+
 /** @param {Gpu} gpu */
 const roomOf = (gpu) => (gpu.mem?.[0] == null || gpu.mem[1] == null ? null : gpu.mem[1] - gpu.mem[0]);
 
@@ -13,22 +15,36 @@ const roomOf = (gpu) => (gpu.mem?.[0] == null || gpu.mem[1] == null ? null : gpu
 const byIndex = (a, b) => (a.i ?? Infinity) - (b.i ?? Infinity);
 
 /**
- * Of hosts that are up and tell what their GPUs do. First who leaves the fewest free GPUs over, so that large jobs find
- * room later; then who has been quiet the longest.
+ * Of hosts that are up, GPUs of one model. The order is that of /free.txt: first who has been quiet for ten minutes, before
+ * which it may be the pause between two jobs; then who leaves the fewest free GPUs over, so that large jobs find room
+ * later; then who has been quiet the longest. Instances of split GPUs are in /free.txt alone.
  * @param {Iterable<Host>} hosts @param {number} count @param {number} gib per GPU @returns {Place[]}
  */
 export function placesFor(hosts, count, gib) {
   /** @type {Place[]} */
   const places = [];
-  for (const host of hosts) {
-    if (host.is !== "up") continue;
-    const fitting = host.gpus.filter((gpu) => gpu.is === "free" && (gib <= 0 || (roomOf(gpu) ?? 0) >= gib));
-    if (fitting.length < count || count < 1) continue;
-    const gpus = [...fitting].sort((a, b) => (b.since_s ?? 0) - (a.since_s ?? 0) || byIndex(a, b)).slice(0, count).sort(byIndex);
-    const quiet = gpus.map((gpu) => gpu.since_s ?? null);
-    places.push({ host, gpus, free: fitting.length, quiet_s: quiet.includes(null) ? null : Math.min(.../** @type {number[]} */ (quiet)) });
+  for (const host of hosts) if (host.is === "up" && count >= 1) places.push(...placesOn(host, count, gib));
+  return places.sort(
+    (a, b) => isRestless(a) - isRestless(b) || a.free - b.free || (b.quiet_s ?? -1) - (a.quiet_s ?? -1) || (a.host.name < b.host.name ? -1 : 1),
+  );
+}
+
+/** @param {Place} place */
+const isRestless = (place) => Number((place.quiet_s ?? 0) < QUIET_S);
+
+/** @param {Host} host @param {number} count @param {number} gib @returns {Place[]} */
+function placesOn(host, count, gib) {
+  const free = host.gpus.filter((gpu) => gpu.is === "free" && !gpu.mig?.length);
+  const fitting = free.filter((gpu) => gib <= 0 || (roomOf(gpu) ?? 0) >= gib);
+  /** @type {Place[]} */
+  const places = [];
+  for (const model of new Set(fitting.map((gpu) => gpu.model))) {
+    const alike = fitting.filter((gpu) => gpu.model === model).sort((a, b) => (b.since_s ?? 0) - (a.since_s ?? 0) || byIndex(a, b));
+    if (alike.length < count) continue;
+    const gpus = alike.slice(0, count);
+    places.push({ host, free: free.length, quiet_s: gpus.at(-1)?.since_s ?? null, gpus: gpus.sort(byIndex) });
   }
-  return places.sort((a, b) => a.free - b.free || (b.quiet_s ?? -1) - (a.quiet_s ?? -1) || (a.host.name < b.host.name ? -1 : 1));
+  return places;
 }
 
 /** Whole UUIDs where all are known: an index means another GPU once one is lost. @param {Gpu[]} gpus */

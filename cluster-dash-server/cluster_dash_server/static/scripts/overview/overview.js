@@ -50,6 +50,7 @@ class Overview {
   hear(told) {
     if (told.kind === "health") {
       this.live.set(told.health, told.sinceMs);
+      if (told.isRefused && !this.live.isLive) leaveIfSignedOut();
     } else {
       performance.mark("update");
       this.fleet.apply(JSON.parse(told.text), Date.now());
@@ -140,6 +141,16 @@ class Overview {
     if (!target.classList.contains("tile")) return explainHost(host, Date.now());
     const gpu = host.gpus[[.../** @type {Element} */ (target.parentElement).children].indexOf(target)];
     return gpu ? explainGpu(host, gpu, Date.now()) : null;
+  }
+}
+
+/** An EventSource isn't told why it gets no stream; the page itself is then sent to sign in. */
+async function leaveIfSignedOut() {
+  try {
+    const { status } = await fetch(location.href, { method: "HEAD", headers: { "X-Requested-With": "cluster-dash" } });
+    if (status === 401) location.reload();
+  } catch {
+    // The server is away, which the page says already.
   }
 }
 

@@ -4,7 +4,7 @@
 // then it is made anew, later each time.
 
 /** @typedef {"connecting" | "live" | "reconnecting" | "away"} Health */
-/** @typedef {{ kind: "message", text: string } | { kind: "health", health: Health, sinceMs: number }} Told */
+/** @typedef {{ kind: "message", text: string } | { kind: "health", health: Health, sinceMs: number, isRefused: boolean }} Told  refused: something answers, but no stream */
 
 const RECONNECTING_AFTER_MS = 6_000;
 const AWAY_AFTER_MS = 15_000;
@@ -30,6 +30,7 @@ export class Stream {
     this._heardMs = 0; // the server's last sign of life
     this._openedMs = 0;
     this._failures = 0;
+    this._isRefused = false;
     /** @type {Health} */
     this._health = "connecting";
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -44,7 +45,7 @@ export class Stream {
 
   /** @returns {Told} */
   get health() {
-    return { kind: "health", health: this._health, sinceMs: this._heardMs };
+    return { kind: "health", health: this._health, sinceMs: this._heardMs, isRefused: this._isRefused };
   }
 
   start() {
@@ -96,6 +97,7 @@ export class Stream {
     this._heardMs = this._now();
     this._openedMs = this._heardMs;
     this._failures = 0;
+    this._isRefused = false;
     this._say("live");
   }
 
@@ -105,6 +107,7 @@ export class Stream {
     if (source.readyState !== 2) return; // it tries again by itself
     source.close();
     this._failures += 1;
+    this._isRefused = true;
     const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (this._failures - 1));
     this._pause = setTimeout(() => this._connect(), longest * (0.5 + this._random() / 2));
     if (this._failures > 1) this._say(this._silentMs() > AWAY_AFTER_MS ? "away" : "reconnecting");
