@@ -164,7 +164,7 @@ def _quiet(gpu: Gpu, now: GpuNow) -> str:
     if gpu.is_split:
         return "split by MIG: the driver doesn't tell how much it works"
     if now.until_mono_s is not None:
-        return "holds memory and does no work right now; after 10 min of that it is idle"
+        return "holds memory and does no work right now, not for long enough to count as idle"
     if (gpu.used_mib or 0) < MIB_OF_GIB:
         return "a process is on it, and holds little memory"
     return "its power says that it works"
