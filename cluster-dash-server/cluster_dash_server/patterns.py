@@ -11,11 +11,12 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from itertools import product
 
+from .printing import UNPRINTABLE
+
 MOST_NAMES = 100_000
 LONGEST_NAME = 256
 _RANGE = re.compile(r"\[(\d{1,9})-(\d{1,9})\]")
 _WILD = re.compile(r"[*?]")
-_UNFIT = re.compile("[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
 class PatternError(ValueError):
@@ -27,7 +28,7 @@ class PatternError(ValueError):
 
 def expand(text: str, *, wild: bool = False) -> list[str]:
     """The names, or with `wild` patterns too. Raises PatternError."""
-    if not text or len(text) > LONGEST_NAME or _UNFIT.search(text):
+    if not text or len(text) > LONGEST_NAME or UNPRINTABLE.search(text):
         raise PatternError(text, f"must be a host's name of 1 to {LONGEST_NAME} printable characters")
     if not wild and _WILD.search(text):
         raise PatternError(text, "must be a host's name or a range like gpu[01-16]; * and ? are for tags")

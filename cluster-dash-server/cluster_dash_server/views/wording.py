@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from ..printing import UNPRINTABLE
+
 MISSING = "–"
 YEAR_S = 365 * 86_400
-
-_UNSAFE = re.compile("[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 
 def printable(text: str) -> str:
     """Without what would move a terminal's cursor or turn the direction of the text around it."""
-    return _UNSAFE.sub("\ufffd", text)
+    return UNPRINTABLE.sub("\ufffd", text)
 
 
 def width(text: str) -> int:
