@@ -50,3 +50,9 @@ test("a screen reader hears number and state, the tile's own words, and memory",
   assert.equal(spokenGpu(gpu(5, { is: "lost" }), "✕ lost"), "GPU 5, ✕ lost");
   assert.equal(spokenGpu(gpu(5, { i: null, mem: null }), ""), "GPU ?, in use");
 });
+
+test("an instance of MIG goes by its own name, without that of its GPU", () => {
+  const mig = ["NVIDIA A100-SXM4-80GB MIG 3g.40gb", "1g.10gb"].map((name) => ({ name, used_mib: 0, total_mib: 1024 }));
+  const words = ofGpu(gpu(0, { mig })).lines.map(([what]) => what);
+  assert.ok(words.includes("MIG 3g.40gb") && words.includes("MIG 1g.10gb"), words.join(", "));
+});
