@@ -29,7 +29,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 def sign_in(page: Page, password: str = PASSWORD) -> None:
-    """The field has the focus."""
+    """The field takes the focus by itself, which may come after the page."""
+    expect(page.get_by_label("Viewing password")).to_be_focused()
     page.keyboard.type(password)
     page.keyboard.press("Enter")
 
