@@ -108,10 +108,15 @@ def _mole(row: HostNow) -> Iterator[Note]:
         return
     errors: dict[str, str] = mole.get("errors") or {}
     told = row.gpu_error[1] if row.gpu_error else None
+    told_as_disks = {f"disk {disk.mount}" for disk in row.disks if disk.stale_since is not None}
     for what, text in errors.items():
-        if text != told:
-            todo = "cluster-dash-mole check on the host says what can be read, and as whom."
-            yield Note("mole", "warn", f"mole: {what}: {text}", row.since_s(f"mole:{what}"), todo)
+        if text != told and what not in told_as_disks:
+            yield Note("mole", "warn", f"mole: {what}: {text}", row.since_s(f"mole:{what}"), TODO_OF.get(what, CHECK))
+
+
+CHECK = "cluster-dash-mole check on the host says what can be read, and as whom."
+TODO_OF = {"driver": "Reboot the host when its GPUs are free, or unload and load the driver."}
+"""By what the mole's error is of; CHECK for all else."""
 
 
 def _disk(row: HostNow, disk: Disk) -> Iterator[Note]:

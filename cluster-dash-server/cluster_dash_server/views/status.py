@@ -9,11 +9,11 @@ from flask import Blueprint, Response, render_template, request
 from ..errors import Refusal, wants_page
 from ..live.hosts import Hosts
 from ..query import by_device, host_now
-from . import figures, host_tables
+from . import figures, host_tables, notes
 from .fleet.model import Fleets
 from .host_figures import headline_of_host, of_host
 from .kiosk import is_kiosk
-from .text import fleet_table, troubles_of, wants_colour
+from .text import fleet_table, wants_colour
 from .wording import shortened
 
 MOST_PROCESSES = 200
@@ -55,7 +55,7 @@ def routes(hosts: Hosts, fleets: Fleets, warnings: Callable[[], list[str]]) -> B
             "host.html",
             row=row,
             post=row.post,
-            notes=troubles_of(row),
+            notes=list(notes.troubles(row)),
             figures=drawn,
             figures_json=figures.embed(drawn),
             most_processes=MOST_PROCESSES,

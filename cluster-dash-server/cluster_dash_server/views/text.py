@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 
-from ..query import HostNow
 from . import notes
 from .fleet.model import Look
 from .table import Cell, Column, lines
@@ -182,10 +181,3 @@ def _with_rest(told: list[str], rest: int) -> list[str]:
 def wants_colour(asked: str | None) -> bool:
     """Of `?color`: with nothing, 1, yes or always. None: not asked."""
     return asked is not None and asked.lower() in ("", "1", "yes", "true", "always")
-
-
-def troubles_of(row: HostNow) -> list[str]:
-    """What a person should know about this host besides its state and age, each in a line, without the conflicts about
-    its name, of which its own page has a table.
-    """
-    return [note.text for note in notes.troubles(row)]
