@@ -163,6 +163,7 @@ class Gpu:
                 "mem": _DESKTOP_MIB,
                 "time": 812.4,
                 "name": "Xorg",
+                "type": "G",
                 "uid": _DESKTOP_UID,
                 "command": "/usr/lib/Xorg :0",
             }
@@ -183,6 +184,7 @@ class Gpu:
             "mem": Slot(base + PROCESS_MEM),
             "time": Slot(base + PROCESS_S),
             "name": "python" if "python" in job.command else "bench_kernels",
+            "type": "C",
             "uid": person.uid,
             "command": job.command.format(**words),
             "started_at": round(work.started_at + clock_ahead_s, 2),
@@ -196,8 +198,8 @@ class Gpu:
 
     def _tenant_process(self, place: int, person: Person) -> dict[str, Any]:
         command = f"python finetune.py --run runs/{person.login}/small-{self.index}{place} --bf16"
-        process = {"mem": self._held_mib(place), "time": 1204.5, "name": "python", "uid": person.uid}
-        return {**process, "command": command, "started_at": self.tenants_since}
+        process = {"mem": self._held_mib(place), "time": 1204.5, "name": "python", "type": "C"}
+        return {**process, "uid": person.uid, "command": command, "started_at": self.tenants_since}
 
     def _held_mib(self, place: int) -> float:
         _, share, held = _INSTANCES[place]
