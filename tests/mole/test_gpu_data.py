@@ -94,9 +94,7 @@ def test_a_process_in_two_lists_counts_once(standin: NvmlStandin, host: Host) ->
 
 
 @pytest.mark.parametrize(("kind", "letter"), [("compute", "C"), ("graphics", "G"), ("mps", "C")])
-def test_a_process_tells_what_it_does_with_the_gpu(
-    standin: NvmlStandin, host: Host, kind: str, letter: str
-) -> None:
+def test_a_process_tells_what_it_does_with_the_gpu(standin: NvmlStandin, host: Host, kind: str, letter: str) -> None:
     standin.set(Gpu(processes=[(kind, os.getpid(), MIB)]))
     [processes] = host.gpus()[H100_0]["users"].values()
     assert processes[str(os.getpid())]["type"] == letter

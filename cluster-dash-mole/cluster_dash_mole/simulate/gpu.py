@@ -220,7 +220,6 @@ class Gpu:
     def tell(self, work: Work | None, numbers: Sequence[float], at: float) -> truth.GpuTruth:
         """What is true of it while nothing is wrong with it."""
         users = [work.person.login] if work else [person.login for person in self.tenants]
-        users += ["gdm"] if self.has_desktop else []
         since = work.started_at if work else None
         state = truth.FREE
         if self.tenants:
@@ -235,6 +234,7 @@ class Gpu:
             self.model.name,
             state,
             tuple(sorted(users)),
+            ("gdm",) if self.has_desktop else (),
             since,
             round(numbers[USED], 1),
             self.model.total_mib,
@@ -247,4 +247,4 @@ class Gpu:
     def tell_gone(self, state: str, since: float) -> truth.GpuTruth:
         """What is true of it when it is lost, or its driver hangs: no values."""
         nothing = (None,) * 6
-        return truth.GpuTruth(self.id, self.index, self.model.name, state, (), since, *nothing)
+        return truth.GpuTruth(self.id, self.index, self.model.name, state, (), (), since, *nothing)
