@@ -92,15 +92,22 @@ def _clock(row: HostNow, skew_s: float) -> Note:
     return Note("clock", "warn", text, row.since_s("clock"), todo)
 
 
+def _dated(row: HostNow, text: str) -> str:
+    """Moles write since when into what they tell, by their own clock: said so where that is wrong."""
+    return text if row.skew_s is None else text.replace("(since ", "(by its own clock since ")
+
+
 def _gpus(row: HostNow) -> Iterator[Note]:
     if row.gpu_error:
         state, text = row.gpu_error
         words = "GPUs hung" if state == "hung" else "GPUs not readable"
-        yield Note("gpu", "bad", f"{words}: {text}", row.since_s("gpu"), HUNG if state == "hung" else UNREADABLE)
+        yield Note(
+            "gpu", "bad", f"{words}: {_dated(row, text)}", row.since_s("gpu"), HUNG if state == "hung" else UNREADABLE
+        )
         return
     for gpu, now in zip(row.gpus, row.gpus_now, strict=True):
         if gpu.state != "ok":
-            text = f"GPU {gpu.number} {gpu.state}" + (f": {gpu.error}" if gpu.error else "")
+            text = f"GPU {gpu.number} {gpu.state}" + (f": {_dated(row, gpu.error)}" if gpu.error else "")
             yield Note("gpu", "bad", text, max(0.0, row.mono_s - now.since_mono_s), todo_of_gpu(gpu))
 
 
@@ -152,7 +159,8 @@ def _mole(row: HostNow) -> Iterator[Note]:
     told_as_disks = {f"disk {disk.mount}"[:LONGEST_NAME] for disk in row.disks if disk.stale_since is not None}
     for what, text in errors.items():
         if text != told and what not in told_as_disks:
-            yield Note("mole", "warn", f"mole: {what}: {text}", row.since_s(f"mole:{what}"), _todo_of_mole(what))
+            told_text = f"mole: {what}: {_dated(row, text)}"
+            yield Note("mole", "warn", told_text, row.since_s(f"mole:{what}"), _todo_of_mole(what))
 
 
 LONGEST_NAME = 256
