@@ -408,7 +408,7 @@ def test_what_cannot_be_is_in_no_sum_and_told_with_what_to_do() -> None:
     assert [gpu["power"][0] for gpu in row["gpus"]] == [100, None, None]
     assert look.totals["power_w"] == 100
     assert (look.totals["bad"], look.totals["free"]) == (2, 0)
-    assert {user["user"]: user["mem_gib"] for user in look.users} == {"bob": 40, "zoe": 0}
+    assert {user["user"]: user["mem_gib"] for user in look.users} == {"bob": 40, "zoe": None}
     told = {note["text"]: note["todo"] for note in row["notes"]}
     assert "nvidia-smi -q -i 0000:17:00.0" in told["GPU 1 error: it tells what can't be: 1e+15 MiB in use of 81920"]
     assert "nvidia-smi -q -i 2" in told["GPU 2 error: it tells what can't be: utilisation of 1e+06 %"]

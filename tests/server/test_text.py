@@ -175,6 +175,13 @@ def test_who_holds_what_stands_below_the_most_first(client: FlaskClient) -> None
     ]
 
 
+def test_memory_of_a_user_that_nobody_tells_is_missing_and_not_0(client: FlaskClient) -> None:
+    users = {"zoe": {"7": {"mem": None, "name": "python"}}}
+    client.post("/", json=posts.host_post("gpu1", gpu={"0": posts.gpu(0, util=50, used_mib=9000, users=users)}))
+    (line,) = [line for line in lines_of(client) if line.startswith("zoe")]
+    assert line.split() == ["zoe", "1", "0", "50%", "–", "1"]
+
+
 def test_a_silent_host_gives_no_figures_of_now() -> None:
     seconds = [0.0]
     client = create_app(

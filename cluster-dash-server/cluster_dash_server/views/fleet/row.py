@@ -108,7 +108,8 @@ def _held(gpu: Gpu, alias: Alias) -> dict[str, float | None]:
     sums: dict[str, float | None] = {}
     for user, mib in gpu.holder_mib().items():
         name = alias(user)
-        sums[name] = mib if name not in sums else (sums[name] or 0.0) + (mib or 0.0)
+        before = sums.get(name)
+        sums[name] = mib if before is None else before + (mib or 0.0)
     return sums
 
 
