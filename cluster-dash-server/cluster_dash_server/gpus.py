@@ -5,7 +5,6 @@ A value that the mole could not read is None here, never 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -153,30 +152,31 @@ class Gpu:
 
     def user_mib(self) -> dict[str, float | None]:
         """Memory by user; None for a user none of whose processes has a known size, or whose sum can't be."""
-        users = self.entry.get("users")
-        if not users or not self.has_values:
-            return {}
-        return {user: self._sum(processes.values()) for user, processes in users.items()}
+        return self._sums(with_screens=True)
 
     def holder_mib(self) -> dict[str, float | None]:
         """The same without the processes that only draw a screen: who has only such holds nothing."""
+        return self._sums(with_screens=False)
+
+    def _sums(self, *, with_screens: bool) -> dict[str, float | None]:
         users = self.entry.get("users")
         if not users or not self.has_values:
             return {}
+        most = (self.total_mib or MOST_MIB) + SLACK_MIB
         sums: dict[str, float | None] = {}
         for user, processes in users.items():
-            counted = [process for process in processes.values() if not only_draws(process)]
-            if counted or not processes:
-                sums[user] = self._sum(counted)
+            total: float | None = None
+            counts = with_screens or not processes
+            for process in processes.values():
+                if not with_screens and only_draws(process):
+                    continue
+                counts = True
+                mib = process.get("mem")
+                if mib is not None:
+                    total = mib if total is None else total + mib
+            if counts:
+                sums[user] = total if total is None or total <= most else None
         return sums
-
-    def _sum(self, processes: Iterable[dict[str, Any]]) -> float | None:
-        total: float | None = None
-        for process in processes:
-            mib = process.get("mem")
-            if mib is not None:
-                total = mib if total is None else total + mib
-        return total if total is None or total <= (self.total_mib or MOST_MIB) + SLACK_MIB else None
 
 
 def gpus_of(post: dict[str, Any]) -> list[Gpu]:
@@ -211,7 +211,8 @@ def _gpu(gpu_id: str, entry: dict[str, Any], position: int) -> Gpu:
     total, used = get("total_mem"), get("used_mem") if readable else None
     util, memory_util = (get("gpu_util"), get("memory_util")) if readable else (None, None)
     of_memory, of_util = gpu_faults(total, used, util)
-    if of_memory or of_util:
+    is_impossible = bool(of_memory or of_util)
+    if is_impossible:
         total, used = total if total is None or is_size(total) else None, None if of_memory else used
         util = None if of_util else util
         state, error = "error" if readable else state, _with(error, told(of_memory, of_util))
@@ -228,7 +229,7 @@ def _gpu(gpu_id: str, entry: dict[str, Any], position: int) -> Gpu:
         state,
         error,
         entry,
-        bool(of_memory or of_util),
+        is_impossible,
     )
 
 

@@ -5,7 +5,7 @@ What can't be is no value: it is in no row and no sum, frees no GPU, and is told
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 MOST_MIB = 2**24
@@ -39,6 +39,13 @@ def is_size(mib: float) -> bool:
 
 def gpu_faults(total_mib: float | None, used_mib: float | None, util_percent: float | None) -> tuple[str, str]:
     """What of a GPU's memory and of its utilisation can't be; "" where it can."""
+    is_sound = (
+        (total_mib is not None and used_mib is not None and util_percent is not None)
+        and 0 <= used_mib <= total_mib <= MOST_MIB
+        and 0 <= util_percent <= 100
+    )
+    if is_sound:  # nearly always, and asked at each post
+        return "", ""
     memory = util = ""
     if total_mib is not None and not is_size(total_mib):
         memory = f"{total_mib:g} MiB of memory"
@@ -54,15 +61,15 @@ def told(*faults: str) -> str:
     return "it tells what can't be: " + " and ".join(filter(None, faults))
 
 
-def can_be(values: Mapping[int, float], metric: str) -> bool:
-    """Whether a metric's values by GPU all can."""
+def can_be(values: Collection[float], metric: str) -> bool:
+    """Whether a metric's values all can."""
     limits = SENSORS.get(metric)
-    return limits is None or not values or limits.least <= min(values.values()) <= max(values.values()) <= limits.most
+    return limits is None or not values or (limits.least <= min(values) and max(values) <= limits.most)
 
 
 def without_impossible(values: dict[int, float], metric: str) -> dict[int, float]:
     """A metric's values by GPU, those that can be."""
-    if can_be(values, metric):
+    if can_be(values.values(), metric):
         return values
     limits = SENSORS[metric]
     return {gpu: value for gpu, value in values.items() if limits.least <= value <= limits.most}
@@ -70,8 +77,7 @@ def without_impossible(values: dict[int, float], metric: str) -> dict[int, float
 
 def faults_of(values: Mapping[int, float], metric: str) -> Iterator[tuple[int, str]]:
     """The GPU and what can't be, for each such value."""
-    if not can_be(values, metric):
-        limits = SENSORS[metric]
-        for gpu, value in values.items():
-            if not limits.least <= value <= limits.most:
-                yield gpu, f"a {limits.what} of {value:g} {limits.unit}"
+    limits = SENSORS[metric]
+    for gpu, value in values.items():
+        if not limits.least <= value <= limits.most:
+            yield gpu, f"a {limits.what} of {value:g} {limits.unit}"

@@ -14,7 +14,7 @@ from .live.claim import Rival, ids_of, label
 from .live.clock import OwnError
 from .live.hosts import Host, Hosts, Latest
 from .live.watch import GpuNow
-from .plausible import SENSORS, faults_of, without_impossible
+from .plausible import SENSORS, can_be, faults_of, without_impossible
 from .points import mean
 
 
@@ -218,7 +218,9 @@ def by_device(post: dict[str, Any], metric: str) -> dict[int, float]:
 
 def sensor_faults(post: dict[str, Any]) -> list[tuple[int, str]]:
     """By GPU index what its sensors tell and can't be."""
-    return [fault for metric in SENSORS for fault in faults_of(_posted(post, metric), metric)]
+    metrics: dict[str, Any] = post.get("metrics", {})
+    doubted = [metric for metric in SENSORS if metric in metrics and not can_be(metrics[metric]["value"], metric)]
+    return [fault for metric in doubted for fault in faults_of(_posted(post, metric), metric)]
 
 
 def _posted(post: dict[str, Any], metric: str) -> dict[int, float]:

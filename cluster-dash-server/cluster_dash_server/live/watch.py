@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..gpus import FREE, HELD, OCCUPIED, SPLIT, WORKS, Gpu, condition_of
-from ..plausible import can_be
+from ..plausible import SENSORS
 
 AFRESH_AFTER_S = 600.0
 SETTLED_AFTER_S = 30.0
@@ -27,6 +27,7 @@ FLOOR_SLACK_W = 25.0
 MOST_MODELS = 256
 BUSY, IDLE = "busy", "idle"
 POWER, POWER_LIMIT = "sys.gpu.power_w", "sys.gpu.power_limit_w"
+MOST_WATTS = SENSORS[POWER].most
 USED = frozenset((WORKS, HELD, OCCUPIED, SPLIT))
 
 
@@ -136,11 +137,7 @@ class Watch:
                 if power is None:
                     power = _by_device(metrics, POWER)
                 watts = power.get(gpu.index)
-                if (
-                    watts is not None
-                    and can_be({gpu.index: watts}, POWER)
-                    and self._works(gpu, known, condition, watts, mono_s, metrics)
-                ):
+                if watts is not None and self._works(gpu, known, condition, watts, mono_s, metrics):
                     condition = WORKS
             if condition != known.condition:
                 known.change(condition, mono_s, self._idle_after_s)
@@ -163,7 +160,7 @@ class Watch:
         self, gpu: Gpu, marks: _Marks, condition: str, watts: float, mono_s: float, metrics: Mapping[str, Any]
     ) -> bool:
         """Whether its power says so; a free one's power is learnt from instead."""
-        if not can_be({gpu.index: watts}, POWER):
+        if not 0 <= watts <= MOST_WATTS:
             return False
         if condition is FREE:
             settled = marks.condition is FREE and mono_s - marks.since >= SETTLED_AFTER_S

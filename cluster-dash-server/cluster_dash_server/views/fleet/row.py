@@ -105,8 +105,12 @@ def _gpus(
 
 def _held(gpu: Gpu, alias: Alias) -> dict[str, float | None]:
     """MiB by the name that a user is shown by, which two may share."""
+    holders = gpu.holder_mib()
+    held = {alias(user): mib for user, mib in holders.items()}
+    if len(held) == len(holders):
+        return held
     sums: dict[str, float | None] = {}
-    for user, mib in gpu.holder_mib().items():
+    for user, mib in holders.items():
         name = alias(user)
         before = sums.get(name)
         sums[name] = mib if before is None else before + (mib or 0.0)
