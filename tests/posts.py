@@ -62,7 +62,7 @@ def host_post(hostname: str = "gpu01", gpus: int = 8, seq: int | None = None, **
     """
     seq = next(_numbers) if seq is None else seq
     entries = [
-        gpu(index) if index % 2 else busy_gpu(index, USERS[index // 2 % len(USERS)], util=20 + 10 * index)
+        gpu(index) if index % 2 else busy_gpu(index, USERS[index // 2 % len(USERS)], util=min(100, 20 + 10 * index))
         for index in range(gpus)
     ]
     post: Post = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,9 +66,14 @@ def parse_cpu_model(text: str) -> str | None:
 
 
 def read_hostname() -> str:
-    """As the kernel has it now; the server takes no control characters in it and no empty one."""
-    name = "".join(letter for letter in socket.gethostname() if letter.isprintable())
-    return name[:256] or "unknown"
+    """As the kernel has it now, which takes any bytes, in the one form of all that look alike that the server takes."""
+    return clear_hostname(socket.gethostname())
+
+
+def clear_hostname(name: str) -> str:
+    """Without control characters, with blanks only between words and composed letters; never empty."""
+    words = ("".join(letter for letter in word if letter.isprintable()) for word in name.split())
+    return unicodedata.normalize("NFC", " ".join(filter(None, words)))[:256].strip() or "unknown"
 
 
 def read_uptime() -> float | None:

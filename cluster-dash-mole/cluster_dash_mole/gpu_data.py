@@ -87,20 +87,20 @@ class GpuCollector:
         return reading
 
     def _entries(self, gpus: list[dict[str, Any]]) -> dict[str, dict[str, Json]]:
-        self._processes.forget_all_but(pid for gpu in gpus for pid, _ in gpu.get("processes") or ())
+        self._processes.forget_all_but(pid for gpu in gpus for pid, *_ in gpu.get("processes") or ())
         return {gpu_id(gpu): self._entry(gpu) for gpu in gpus[:_MOST_ENTRIES]}
 
     def _entry(self, gpu: dict[str, Any]) -> dict[str, Json]:
         processes = gpu.get("processes")
         return {**parse_gpu(gpu), "users": None if processes is None else self._users(processes)}
 
-    def _users(self, processes: list[tuple[int, int | None]]) -> dict[str, dict[str, Json]]:
+    def _users(self, processes: list[tuple[int, int | None, str]]) -> dict[str, dict[str, Json]]:
         """Per user per pid. A process that /proc doesn't show is "unknown"'s: its memory is in use all the same."""
         users: dict[str, dict[str, Json]] = {}
-        for pid, memory in processes:
+        for pid, memory, letter in processes:
             process = self._processes.read(pid)
             user = self._names.name_of(process.about.uid) if process else UNKNOWN_USER
-            users.setdefault(user, {})[str(pid)] = parse_process(memory, process)
+            users.setdefault(user, {})[str(pid)] = parse_process(memory, letter, process)
         return users
 
     def close(self) -> None:
@@ -147,11 +147,12 @@ def parse_instance(instance: dict[str, Any]) -> dict[str, Json]:
     }
 
 
-def parse_process(memory: int | None, process: Process | None) -> dict[str, Json]:
-    """The seed's fields; then what /proc tells, where it does."""
+def parse_process(memory: int | None, letter: str, process: Process | None) -> dict[str, Json]:
+    """The seed's fields, its type (C, G or C+G: compute, graphics); then what /proc tells, where it does."""
     if process is None:
-        return {"mem": _mib(memory), "time": None, "name": None}
-    return {"mem": _mib(memory), "time": process.system_s, "name": process.name, **_parse_about(process.about)}
+        return {"mem": _mib(memory), "time": None, "name": None, "type": letter}
+    about = _parse_about(process.about)
+    return {"mem": _mib(memory), "time": process.system_s, "name": process.name, "type": letter, **about}
 
 
 @functools.lru_cache(maxsize=1024)

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 _INSUFFICIENT_SIZE = 7
 _KINDS = {"uint": ctypes.c_uint, "ulonglong": ctypes.c_ulonglong}
-_PROCESS_LISTS = [
-    [(f"nvmlDeviceGet{kind}RunningProcesses_v{version}", f"c_nvmlProcessInfo_v{version}_t") for version in (3, 2)]
-    for kind in ("Compute", "Graphics", "MPSCompute")
+_PROCESS_LISTS = [  # with the type of its processes, as nvidia-smi calls it
+    (
+        letter,
+        [(f"nvmlDeviceGet{kind}RunningProcesses_v{version}", f"c_nvmlProcessInfo_v{version}_t") for version in (3, 2)],
+    )
+    for kind, letter in (("Compute", "C"), ("Graphics", "G"), ("MPSCompute", "C"))
 ]
 
 
@@ -81,7 +84,7 @@ class Functions:
         self.often = [(self._find_call(call), call.numbers) for call in CALLS if not call.rarely]
         self.rarely = [(self._find_call(call), call.numbers) for call in CALLS if call.rarely]
         self.sampled = [(self._find_call(call), pairs) for call, pairs in SAMPLED]
-        self.process_lists = [self._find_lists(versions) for versions in _PROCESS_LISTS]
+        self.process_lists = [(letter, self._find_lists(versions)) for letter, versions in _PROCESS_LISTS]
         self.memory = next(versions for versions, numbers in self.often if numbers[0].name == "total")
 
     def _find_call(self, call: Call) -> list[Function]:

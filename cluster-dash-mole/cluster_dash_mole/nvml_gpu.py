@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from cluster_dash_mole.nvml_functions import Function, Functions, ListFunction
     from cluster_dash_mole.nvml_values import Number
 
+    Processes = dict[int, "tuple[int | None, str]"]  # bytes, and C, G or C+G, by pid
+
 # The same numbers in every NVML. The first say "this GPU, library or user doesn't have that" for as long as NVML is
 # open (invalid argument, not supported, function not found, version, deprecated), the others for now (no permission,
 # not found, no data, not ready): absent, no fault.
@@ -134,8 +136,8 @@ class Gpu(Device):
         entry = {**self.describe(), **self.texts}
         if self.is_lost:
             return entry
-        users = None if processes is None else sorted(processes.items())
-        return {**entry, "numbers": numbers, "processes": users, "mig": mig}
+        listed = None if processes is None else [(pid, *processes[pid]) for pid in sorted(processes)]
+        return {**entry, "numbers": numbers, "processes": listed, "mig": mig}
 
     def describe(self) -> dict[str, Any]:
         """What can be said of any GPU, a lost one too."""
@@ -156,7 +158,7 @@ class Gpu(Device):
         if before not in (None, self._rare[_MIG_MODE]):
             self.forget()  # a GPU with MIG supports other calls than one without
 
-    def _read_mig(self, processes: dict[int, int | None] | None) -> list[dict[str, Any]]:
+    def _read_mig(self, processes: Processes | None) -> list[dict[str, Any]]:
         """The MIG instances; their processes are added to the GPU's, whose own list may lack them or their memory."""
         instances: list[dict[str, Any]] = []
         for place in range(self.call("nvmlDeviceGetMaxMigDeviceCount") or 0):
@@ -170,8 +172,8 @@ class Gpu(Device):
             if device.is_lost:
                 self.is_lost, self.troubles = True, device.troubles
             if processes is not None:
-                for pid, memory in own.items():
-                    merge(processes, pid, memory)
+                for pid, (memory, letter) in own.items():
+                    merge(processes, pid, memory, letter)
         return instances
 
 
@@ -212,28 +214,29 @@ def read_nvlink(device: Device, values: list[float | None]) -> None:
             pick_numbers((result.value.ullVal,), (number,), values)
 
 
-def read_processes(device: Device) -> dict[int, int | None] | None:
-    """Bytes or None by pid: a process can stand in two of NVML's lists. None = no list at all."""
-    found: dict[int, int | None] = {}
+def read_processes(device: Device) -> Processes | None:
+    """Bytes or None, and C, G or C+G by pid: a process can stand in two of NVML's lists. None = no list at all."""
+    found: Processes = {}
     lists = 0
-    for versions in device.functions.process_lists:
+    for letter, versions in device.functions.process_lists:
         processes = device.ask(versions)
         if processes is None:
             continue
         lists += 1
         for process in processes:
             memory = process.usedGpuMemory
-            merge(found, process.pid, memory if memory < BLANK else None)
+            merge(found, process.pid, memory if memory < BLANK else None, letter)
     return found if lists else None
 
 
-def merge(found: dict[int, int | None], pid: int, memory: int | None) -> None:
-    """Put the process among those found, with the larger of its sizes."""
-    known = found.get(pid)
-    found[pid] = memory if known is None else known if memory is None else max(known, memory)
+def merge(found: Processes, pid: int, memory: int | None, letter: str) -> None:
+    """Put the process among those found, with the larger of its sizes, and the types of all lists that it stands in."""
+    known, letters = found.get(pid, (None, letter))
+    size = memory if known is None else known if memory is None else max(known, memory)
+    found[pid] = size, letter if letter == letters else "C+G"
 
 
-def read_instance(device: Device) -> tuple[dict[str, Any], dict[int, int | None]]:
+def read_instance(device: Device) -> tuple[dict[str, Any], Processes]:
     """A MIG instance and its processes."""
     memory = device.ask(device.functions.memory)
     processes = read_processes(device) or {}

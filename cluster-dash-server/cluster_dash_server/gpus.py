@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+from .plausible import MOST_MIB, SLACK_MIB, gpu_faults, is_share, is_size, told
 from .throttle import reasons_of
 
 NO_INDEX = 65535
@@ -18,8 +19,11 @@ WORKS_FROM_PERCENT = 5
 LITTLE_USED_BELOW_PERCENT = 30
 WITH_VALUES = ("ok", "error")
 DISPLAY_SERVERS = frozenset(
-    {"X", "Xorg", "Xwayland", "gnome-shell", "kwin_wayland", "kwin_x11", "plasmashell", "sddm-greeter", "weston"}
-)
+    {
+        "X", "Xorg", "Xwayland", "Xvnc", "cinnamon", "compiz", "gnome-shell", "kwin_wayland", "kwin_x11", "mutter",
+        "plasmashell", "sddm-greeter", "sway", "weston", "xfwm4",
+    }
+)  # fmt: skip
 """Programs that draw a screen: moles list them too, and they take the GPU from nobody."""
 
 
@@ -34,6 +38,8 @@ class Process:
     command: str | None
     started_at: float | None
     container: str | None
+    only_draws: bool
+    """See `only_draws`."""
 
 
 @dataclass(slots=True)
@@ -67,10 +73,12 @@ class Gpu:
     """Share of the last second or less in which a kernel ran; says nothing of the load."""
     memory_util_percent: float | None
     state: str
-    """ok, lost, error or hung, as the mole says."""
+    """ok, lost, error or hung, as the mole says; error too where it tells what can't be, see `plausible.py`."""
     error: str | None
     entry: dict[str, Any]
     """As posted."""
+    is_impossible: bool = False
+    """Whether it tells what can't be, see `plausible.py`; it has none of that."""
 
     @property
     def has_values(self) -> bool:
@@ -101,12 +109,19 @@ class Gpu:
 
     @property
     def has_compute(self) -> bool:
-        """Whether a process is on it that isn't known to only draw a screen."""
-        return any(
-            process.get("name") not in DISPLAY_SERVERS
-            for processes in self.users.values()
-            for process in processes.values()
-        )
+        """Whether a process is on it that doesn't only draw a screen."""
+        return any(not only_draws(process) for processes in self.users.values() for process in processes.values())
+
+    @property
+    def is_drawn_on(self) -> bool:
+        """Whether processes are on it, and all of them only draw a screen."""
+        return bool(self.has_values and self.users) and not self.has_compute
+
+    @property
+    def drawn_mib(self) -> float:
+        """What the processes hold that only draw a screen."""
+        drawing = [each for processes in self.users.values() for each in processes.values() if only_draws(each)]
+        return sum(process.get("mem") or 0.0 for process in drawing)
 
     @property
     def number(self) -> str:
@@ -136,17 +151,31 @@ class Gpu:
         return Gpu(self.id, self.index, self.name, self.uuid, self.total_mib, None, None, None, None, state, error, {})
 
     def user_mib(self) -> dict[str, float | None]:
-        """Memory by user; None for a user none of whose processes has a known size."""
+        """Memory by user; None for a user none of whose processes has a known size, or whose sum can't be."""
+        return self._sums(with_screens=True)
+
+    def holder_mib(self) -> dict[str, float | None]:
+        """The same without the processes that only draw a screen: who has only such holds nothing."""
+        return self._sums(with_screens=False)
+
+    def _sums(self, *, with_screens: bool) -> dict[str, float | None]:
         users = self.entry.get("users")
         if not users or not self.has_values:
             return {}
+        most = (self.total_mib or MOST_MIB) + SLACK_MIB
         sums: dict[str, float | None] = {}
         for user, processes in users.items():
-            sums[user] = None
+            total: float | None = None
+            counts = with_screens or not processes
             for process in processes.values():
+                if not with_screens and only_draws(process):
+                    continue
+                counts = True
                 mib = process.get("mem")
                 if mib is not None:
-                    sums[user] = (sums[user] or 0.0) + mib
+                    total = mib if total is None else total + mib
+            if counts:
+                sums[user] = total if total is None or total <= most else None
         return sums
 
 
@@ -177,8 +206,16 @@ def _gpu(gpu_id: str, entry: dict[str, Any], position: int) -> Gpu:
     get = entry.get
     index = get("index")
     state = get("state") or ("error" if get("error") else "ok")
+    error = get("error")
     readable = state in WITH_VALUES
     total, used = get("total_mem"), get("used_mem") if readable else None
+    util, memory_util = (get("gpu_util"), get("memory_util")) if readable else (None, None)
+    of_memory, of_util = gpu_faults(total, used, util)
+    is_impossible = bool(of_memory or of_util)
+    if is_impossible:
+        total, used = total if total is None or is_size(total) else None, None if of_memory else used
+        util = None if of_util else util
+        state, error = "error" if readable else state, _with(error, told(of_memory, of_util))
     return Gpu(
         gpu_id,
         int(index) if index is not None else NO_INDEX if "index" in entry else position,
@@ -187,17 +224,17 @@ def _gpu(gpu_id: str, entry: dict[str, Any], position: int) -> Gpu:
         total,
         used,
         min(100.0, used / total * 100) if total and used is not None else None,
-        _share(get("gpu_util")) if readable else None,
-        _share(get("memory_util")) if readable else None,
+        util,
+        memory_util if memory_util is not None and is_share(memory_util) else None,
         state,
-        get("error"),
+        error,
         entry,
+        is_impossible,
     )
 
 
-def _share(percent: float | None) -> float | None:
-    """Drivers have been seen to give numbers far beyond 100; they mean nothing."""
-    return percent if percent is not None and percent <= 100 else None
+def _with(error: str | None, fault: str) -> str:
+    return f"{error}; {fault}" if error else fault
 
 
 FREE, HELD, WORKS, OCCUPIED, SPLIT, UNKNOWN = "free", "held", "works", "occupied", "split", "unknown"
@@ -208,7 +245,8 @@ def condition_of(gpu: Gpu) -> str:
     """What the GPU does by this one reading of it.
 
     works: utilisation of 5 % or more. free: less, no compute process, under 1 GiB and under 5 % of its memory.
-    held: less, and more memory than that. occupied: less, a process, and little memory. split: by MIG, and somebody is
+    held: less, and more memory than that, whatever a screen
+    takes left out. occupied: less, a process, and little memory. split: by MIG, and somebody is
     on it. unknown: a value is missing that this needs. lost, hung and error: as the mole says.
     """
     if gpu.state != "ok":
@@ -222,9 +260,27 @@ def condition_of(gpu: Gpu) -> str:
         return WORKS
     if share is None or used is None:
         return UNKNOWN
-    if used >= FREE_BELOW_MIB or share >= FREE_BELOW_PERCENT:
+    if (used >= FREE_BELOW_MIB or share >= FREE_BELOW_PERCENT) and _is_held(gpu, used):
         return HELD
     return OCCUPIED if gpu.users and gpu.has_compute else FREE
+
+
+def _is_held(gpu: Gpu, used: float) -> bool:
+    """Whether that is still so of a GPU with a screen, without what the screen takes."""
+    drawn = gpu.drawn_mib if gpu.users else 0.0
+    left = used - drawn if drawn <= used else used
+    return left >= FREE_BELOW_MIB or left >= (gpu.total_mib or 0) * FREE_BELOW_PERCENT / 100
+
+
+def only_draws(process: dict[str, Any]) -> bool:
+    """Whether it is a display server, or another process that draws and does nothing else, as a desktop's browser.
+
+    By the type that the mole tells, else by its name. What draws with a GiB or more isn't a screen, but a renderer.
+    """
+    kind = process.get("type")
+    if kind == "C":
+        return False
+    return process.get("name") in DISPLAY_SERVERS or (kind == "G" and (process.get("mem") or 0) < FREE_BELOW_MIB)
 
 
 def _of_split(gpu: Gpu) -> str:
@@ -242,7 +298,7 @@ def _instances(entries: list[dict[str, Any]]) -> list[MigInstance]:
             each.get("name") or "MIG instance",
             each.get("uuid"),
             each.get("total_mem"),
-            each.get("used_mem"),
+            None if gpu_faults(each.get("total_mem"), each.get("used_mem"), None)[0] else each.get("used_mem"),
             len(each["pids"]) if isinstance(each.get("pids"), list) else None,
         )
         for each in entries
@@ -259,6 +315,7 @@ def _processes(users: dict[str, dict[str, dict[str, Any]]]) -> list[Process]:
             entry.get("command"),
             entry.get("started_at"),
             entry.get("container"),
+            only_draws(entry),
         )
         for user, processes in users.items()
         for pid, entry in processes.items()

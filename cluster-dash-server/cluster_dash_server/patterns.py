@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from itertools import product
 
-from .printing import UNPRINTABLE
+from .hostnames import is_clear
 
 MOST_NAMES = 100_000
 LONGEST_NAME = 256
@@ -28,8 +28,12 @@ class PatternError(ValueError):
 
 def expand(text: str, *, wild: bool = False) -> list[str]:
     """The names, or with `wild` patterns too. Raises PatternError."""
-    if not text or len(text) > LONGEST_NAME or UNPRINTABLE.search(text):
-        raise PatternError(text, f"must be a host's name of 1 to {LONGEST_NAME} printable characters")
+    if not text or len(text) > LONGEST_NAME or not is_clear(text):
+        raise PatternError(
+            text,
+            f"must be a host's name of 1 to {LONGEST_NAME} printable characters, without blanks at its ends or two "
+            "together, and with its letters in Unicode's composed form",
+        )
     if not wild and _WILD.search(text):
         raise PatternError(text, "must be a host's name or a range like gpu[01-16]; * and ? are for tags")
     parts = _RANGE.split(text)

@@ -14,6 +14,7 @@ from .live.claim import Rival, ids_of, label
 from .live.clock import OwnError
 from .live.hosts import Host, Hosts, Latest
 from .live.watch import GpuNow
+from .plausible import SENSORS, can_be, faults_of, without_impossible
 from .points import mean
 
 
@@ -211,7 +212,18 @@ def _rival(hosts: Hosts, rival: Rival) -> RivalNow:
 
 
 def by_device(post: dict[str, Any], metric: str) -> dict[int, float]:
-    """The newest values of a metric by GPU index; a GPU that has none is left out."""
+    """The newest values of a metric by GPU index; a GPU that has none, or one that can't be, is left out."""
+    return without_impossible(_posted(post, metric), metric)
+
+
+def sensor_faults(post: dict[str, Any]) -> list[tuple[int, str]]:
+    """By GPU index what its sensors tell and can't be."""
+    metrics: dict[str, Any] = post.get("metrics", {})
+    doubted = [metric for metric in SENSORS if metric in metrics and not can_be(metrics[metric]["value"], metric)]
+    return [fault for metric in doubted for fault in faults_of(_posted(post, metric), metric)]
+
+
+def _posted(post: dict[str, Any], metric: str) -> dict[int, float]:
     columns: dict[str, Any] = post.get("metrics", {}).get(metric, {})
     values = columns.get("value", ())
     both = zip(columns.get("device", ()), values, strict=False)

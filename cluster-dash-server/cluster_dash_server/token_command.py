@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema_rs
 
 from .config import ConfigError, read_config
+from .hostnames import is_composed
 from .receive.schema import SCHEMA
 from .receive.tokens import TokenFileError, make_token, read_tokens, revoke_tokens, token_path
 from .views.wording import printable
@@ -54,8 +55,9 @@ def run(asked: argparse.Namespace) -> int:
 
 
 def make(path: Path, host: str) -> int:
-    if not jsonschema_rs.is_valid(SCHEMA["$defs"]["label"], host):
-        print("cluster-dash-server: no host can report under that name", file=sys.stderr)
+    if not jsonschema_rs.is_valid(SCHEMA["$defs"]["label"], host) or not is_composed(host):
+        allowed = SCHEMA["$defs"]["label"]["description"]
+        print(f"cluster-dash-server: no host can report under that name: it must have {allowed}", file=sys.stderr)
         return 2
     print(make_token(path, host, time.time()))
     print(f"kept (its hash) in {path}; as auth_code in the mole's config.toml it lets {host} post", file=sys.stderr)

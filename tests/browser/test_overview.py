@@ -323,7 +323,7 @@ def test_a_card_says_why_since_when_and_what_to_do(looking: Watched) -> None:
     row_of(page, "a100-03").locator(".age").hover()
     expect(card).to_contain_text(re.compile(r"No post for 1\d min"))
     row_of(page, "l40s-02").locator(".notes").click()
-    expect(card).to_contain_text("Its file server doesn't answer")
+    expect(card).to_contain_text("umount -f /home")
 
 
 def test_all_of_it_by_keyboard(looking: Watched) -> None:

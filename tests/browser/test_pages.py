@@ -81,6 +81,18 @@ def test_hostile_names_are_text_on_every_page(watched: Watched, server: Server) 
         assert page.locator(".plot b, .plot img, main img").count() == 0
 
 
+def test_a_name_that_does_not_print_is_cleaned_in_a_chart_too(watched: Watched, server: Server) -> None:
+    users = {f"a{sign}": {str(at): {"mem": 10000.0}} for at, sign in enumerate("\u202e\u200b")}
+    gpu = {"x\u202e": posts.gpu(0, used_mib=30000, users=users), "y": posts.gpu(1, used_mib=1e15)}
+    assert server.post(posts.host_post("gpu1", gpu=gpu)).ok
+    page = watched.open("/gpu-data")
+    until(lambda: count_drawn(page) == 1)
+    drawn = page.evaluate("document.querySelector('#chart').data.map((trace) => [trace.name, trace.x])")
+    (user, sizes), *_ = drawn
+    assert (user, [round(size, 1) for size in sizes]) == ("a\ufffd 20 GiB", [19.5])
+    expect(page.locator("#notes")).to_have_text("gpu1: GPU 1 error: it tells what can't be: 1e+15 MiB in use of 81920")
+
+
 def test_the_keyboard_reaches_every_page(looking: Watched) -> None:
     page = looking.open("/cpu-data")
     seen: list[str] = []

@@ -11,6 +11,7 @@ import pytest
 
 from cluster_dash_mole.general_machine_data import (
     GeneralMachineCollector,
+    clear_hostname,
     parse_cpu_model,
     parse_os_release,
     read_hostname,
@@ -130,6 +131,21 @@ print(*names)
     if done.returncode and "unshare" in done.stderr:
         pytest.skip(f"a host's name can't be set here: {done.stderr.strip()}")
     assert done.stdout.split() == [read_hostname(), "renamed-gpu07"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kernel", "sent"),
+    [
+        ("gpu01.example.org", "gpu01.example.org"),
+        ("  gpu \u00a0 01\t", "gpu 01"),
+        ("gpu\x07\u200b01\udcff", "gpu01"),
+        ("mu\u0308ller", "m\u00fcller"),
+        (" \n\u200b ", "unknown"),
+        ("x" * 255 + "  y", "x" * 255),
+    ],
+)
+def test_a_host_name_is_sent_in_one_form_of_all_that_look_alike(kernel: str, sent: str) -> None:
+    assert clear_hostname(kernel) == sent
 
 
 def test_uptime_grows_and_cannot_be_set() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 from nvml_standin import GIB, MIB, Gpu, NvmlStandin, gpu_uuid
 
 from cluster_dash_mole.user_names import UserNames
@@ -89,7 +90,14 @@ def test_a_process_in_two_lists_counts_once(standin: NvmlStandin, host: Host) ->
     pid = os.getpid()
     standin.set(Gpu(processes=[("compute", pid, MIB), ("graphics", pid, None), ("mps", pid, 3 * MIB)]))
     [processes] = host.gpus()[H100_0]["users"].values()
-    assert {pid: entry["mem"] for pid, entry in processes.items()} == {str(pid): 3}
+    assert {pid: (entry["mem"], entry["type"]) for pid, entry in processes.items()} == {str(pid): (3, "C+G")}
+
+
+@pytest.mark.parametrize(("kind", "letter"), [("compute", "C"), ("graphics", "G"), ("mps", "C")])
+def test_a_process_tells_what_it_does_with_the_gpu(standin: NvmlStandin, host: Host, kind: str, letter: str) -> None:
+    standin.set(Gpu(processes=[(kind, os.getpid(), MIB)]))
+    [processes] = host.gpus()[H100_0]["users"].values()
+    assert processes[str(os.getpid())]["type"] == letter
 
 
 def test_memory_that_is_not_known_is_none(standin: NvmlStandin, host: Host) -> None:
@@ -102,7 +110,8 @@ def test_memory_that_is_not_known_is_none(standin: NvmlStandin, host: Host) -> N
 
 def test_a_process_that_has_gone_keeps_its_memory_as_unknown(standin: NvmlStandin, host: Host) -> None:
     standin.set(Gpu(processes=[("compute", 2**22 + 1, GIB)]))
-    assert host.gpus()[H100_0]["users"] == {"unknown": {str(2**22 + 1): {"mem": 1024, "time": None, "name": None}}}
+    gone = {"mem": 1024, "time": None, "name": None, "type": "C"}
+    assert host.gpus()[H100_0]["users"] == {"unknown": {str(2**22 + 1): gone}}
 
 
 def test_names_with_damaged_bytes_survive(standin: NvmlStandin, host: Host) -> None:

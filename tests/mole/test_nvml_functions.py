@@ -28,7 +28,8 @@ def functions_of(names: set[str], **binding: Any) -> Functions:
 
 def names_of(functions: Functions) -> set[str]:
     rows = [versions for versions, _ in (*functions.often, *functions.rarely, *functions.sampled)]
-    return {function.name for versions in (*rows, *functions.process_lists) for function in versions}
+    lists = [versions for _, versions in functions.process_lists]
+    return {function.name for versions in (*rows, *lists) for function in versions}
 
 
 def test_what_the_library_lacks_is_not_there() -> None:

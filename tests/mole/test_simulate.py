@@ -292,7 +292,7 @@ def test_the_truth_is_what_the_posts_say(fleet: Fleet, minutes: float) -> None:
 def check_gpu(gpu: GpuTruth, entry: dict[str, Any], metrics: dict[str, Any]) -> None:
     assert (gpu.index, gpu.model, gpu.used_mib) == (entry["index"], entry["name"], entry["used_mem"])
     assert gpu.util_percent == entry["gpu_util"]
-    assert gpu.users == tuple(sorted(entry["users"] or ()))
+    assert sorted(gpu.users + gpu.screens) == sorted(entry["users"] or ())
     assert gpu.throttle == entry.get("throttle_reasons")
     assert gpu.power_w == of_device(metrics, "sys.gpu.power_w", gpu.index)
     assert gpu.temperature_c == of_device(metrics, "sys.gpu.temperature_c", gpu.index)

@@ -110,6 +110,16 @@ def test_a_missing_value_is_a_gap_and_not_zero(client: FlaskClient) -> None:
     assert figures_of(client, "/root_drive")[0]["data"][0]["x"] == [None]
 
 
+def test_a_value_that_cannot_be_is_a_gap_and_flattens_no_chart(client: FlaskClient) -> None:
+    gpu = {"0": posts.gpu(0, used_mib=1e15)}
+    for celsius in (61.0, 1e9):
+        metrics = {"sys.gpu.temperature_c": {"unit": "°C", "device": [0], "value": [celsius]}}
+        client.post("/", json=posts.host_post("gpu0", gpu=gpu, metrics=metrics))
+    shown = {figure["layout"]["meta"]["title"]: figure["data"][0]["y"] for figure in figures_of(client, "/host/gpu0")}
+    assert shown["GPU temperature"] == [61, None]
+    assert "GPU memory used" not in shown
+
+
 def test_of_many_hosts_the_highest_are_drawn_and_the_title_says_so(client: FlaskClient) -> None:
     for index in range(50):
         client.post("/", json=posts.host_post(f"gpu{index}", gpus=0, cpu={"cpu_percent": index}))

@@ -106,15 +106,21 @@ def test_hostile_names_of_interfaces_and_collectors_are_text(client: FlaskClient
 
 def test_a_mount_that_does_not_answer_is_told_once_and_each_note_says_what_to_do(client: FlaskClient) -> None:
     disk = {
-        "/data": {"mount_point": "/data", "device": "nas:/data", "stale_since": posts.host_post()["timestamp"] - 60}
+        mount: {"mount_point": mount, "device": "nas:/data", "stale_since": posts.host_post()["timestamp"] - 60}
+        for mount in ("/data", "/" + "long" * 100)
     }
-    errors = {"disk /data": "no answer", "driver": "reboot pending", "disk /gone": "Input/output error"}
+    errors = {
+        "disk /data": "no answer",
+        f"disk /{'long' * 100}"[:256]: "no answer",
+        "driver": "reboot pending",
+        "disk /gone": "Input/output error",
+    }
     post = posts.host_post("a", disk=disk)
     post["mole"] = {**post["mole"], "errors": errors}
     assert client.post("/", json=post).status_code == 200
     page = client.get("/host/a", headers=PAGE).text
     assert page.count("/data doesn") == 1
     assert "no answer" not in page
-    for text in ("Its file server doesn", "Reboot the host when its GPUs are free", "disk /gone: Input/output error"):
+    for text in ("ping -c 3 nas", "umount -f /data", "rmmod nvidia_uvm", "df /gone", "disk /gone: Input/output error"):
         assert text in page
     assert 'class="note bad"' in page

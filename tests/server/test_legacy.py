@@ -139,3 +139,16 @@ def test_history_data_sums_the_fleet_in_buckets(client: FlaskClient) -> None:
 def test_hours_out_of_bounds_are_brought_within(client: FlaskClient, asked: str, hours: int) -> None:
     body: Any = client.get(f"/api/history-data?hours={asked}").json
     assert body["hours"] == hours
+
+
+def test_what_cannot_be_is_a_fault_for_scripts_of_the_original_too(client: FlaskClient) -> None:
+    gpus = {"a": posts.gpu(0, used_mib=1e15), "b": posts.gpu(1, util=900), "c": posts.gpu(2)}
+    client.post("/", json=posts.host_post("gpu1", gpu=gpus))
+    simple: Any = client.get("/data-out/gpu-data-simple").json
+    told = simple["gpu1"]
+    assert [told[name]["used_mem"] for name in "abc"] == [None, 400, 400]
+    assert [told[name]["gpu_util"] for name in "abc"] == [0, None, 0]
+    assert [told[name].get("state") for name in "abc"] == ["error", "error", None]
+    answer: Any = client.get("/api/dashboard-data").json
+    summary = answer["servers"]["gpu1"]["summary"]
+    assert (summary["avg_gpu_memory_percent"], summary["avg_gpu_util"], summary["free_gpus"]) == (0, 0, 1)

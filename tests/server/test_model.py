@@ -99,7 +99,7 @@ def test_a_row_has_what_the_contract_says() -> None:
             "level": "warn",
             "text": "/data is 93 % full",
             "since_s": None,
-            "todo": "du -xh --max-depth=2 /data",
+            "todo": "What is large: du -xh --max-depth=2 /data | sort -rh | head -20",
         }
     ]
     seen = row.pop("seen")
@@ -364,6 +364,57 @@ def test_both_ways_to_make_a_gpus_part_agree() -> None:
         text = Template(entry_of(gpu, each, gpu.name, beside, plain, ["100 %", '"']), plain).filled(2e5)
         document = document_of(gpu, each, gpu.name, beside, general, ["100 %", '"'])
         assert orjson.loads(text) == orjson.loads(Template(part(document), general).filled(2e5))
+
+
+def test_a_gpus_work_is_of_who_computes_on_it_and_not_of_who_draws_the_screen() -> None:
+    site = Site()
+    screen = {"gdm": {"1": {"name": "Xorg", "mem": 41.0, "type": "G"}}}
+    both = posts.busy_gpu(0, "mira", util=80)
+    both["users"] |= screen
+    site.post("a", gpu={"0": both, "1": posts.gpu(1, util=30, users=screen), "2": posts.gpu(2, users=screen)})
+    first, second, third = site.rows()["a"]["gpus"]
+    assert [(gpu["is"], gpu["users"]) for gpu in (first, second, third)] == [
+        ("busy", ["mira"]),
+        ("busy", []),
+        ("free", []),
+    ]
+    assert second["why"] == "only a screen is drawn on it"
+    assert [(user["user"], user["gpus"], user["util"]) for user in site.fleet.look().users] == [("mira", 1, 80)]
+
+
+def test_users_that_are_shown_by_one_name_are_one() -> None:
+    site = Site()
+    users = {f"a{sign}": {str(at): {"name": "python", "mem": 1024.0}} for at, sign in enumerate("\u200b\u200c")}
+    site.post("a", gpu={"0": posts.gpu(0, util=50, used_mib=2048, users=users)})
+    assert [(user["user"], user["mem_gib"]) for user in site.fleet.look().users] == [("a\ufffd", 2)]
+
+
+def test_what_cannot_be_is_in_no_sum_and_told_with_what_to_do() -> None:
+    site = Site()
+    columns = {"device": [0, 1, 2], "value": [100.0, 1e15, -5.0]}
+    hot = {"device": [0, 1, 2], "value": [61, 1e9, 30]}
+    users = {"zoe": {"9": {"name": "python", "mem": 1e15}}}
+    gpus = {
+        "0": posts.busy_gpu(0, "bob", util=80),
+        "1": posts.gpu(1, used_mib=1e15, users=users, pci_bus_id="0000:17:00.0"),
+        "2": posts.gpu(2, util=1e6, users=users),
+    }
+    site.post("a", gpu=gpus, metrics={"sys.gpu.power_w": columns, "sys.gpu.temperature_c": hot})
+    row, look = site.rows()["a"], site.fleet.look()
+    assert [gpu["is"] for gpu in row["gpus"]] == ["busy", "error", "error"]
+    assert [gpu["mem"] for gpu in row["gpus"]] == [[40, 80], [None, 80], [0.4, 80]]
+    assert [gpu["util"] for gpu in row["gpus"]] == [80, 0, None]
+    assert [gpu["temp"] for gpu in row["gpus"]] == [61, None, 30]
+    assert [gpu["power"][0] for gpu in row["gpus"]] == [100, None, None]
+    assert look.totals["power_w"] == 100
+    assert (look.totals["bad"], look.totals["free"]) == (2, 0)
+    assert {user["user"]: user["mem_gib"] for user in look.users} == {"bob": 40, "zoe": None}
+    told = {note["text"]: note["todo"] for note in row["notes"]}
+    assert "nvidia-smi -q -i 0000:17:00.0" in told["GPU 1 error: it tells what can't be: 1e+15 MiB in use of 81920"]
+    assert "nvidia-smi -q -i 2" in told["GPU 2 error: it tells what can't be: utilisation of 1e+06 %"]
+    for text in ("GPU 1 tells what can't be: a power of 1e+15 W", "GPU 2 tells what can't be: a power of -5 W"):
+        assert text in told
+    assert "GPU 1 tells what can't be: a temperature of 1e+09 °C" in told
 
 
 @pytest.mark.parametrize("value", [1e300, -1e300, 2**64 - 1, 1e15, 0, -0.0])

@@ -283,3 +283,15 @@ def test_the_overview_is_a_wall_screen_where_it_is_asked_to_be(client: FlaskClie
     page = client.get(f"/{query}", headers={"Accept": "text/html"}).text
     assert ('class="kiosk"' in page) is is_kiosk
     assert "<noscript>" in page
+
+
+@pytest.mark.parametrize("ahead_s", [0, 5400])
+def test_times_by_a_clock_that_is_wrong_are_told_as_that(client: FlaskClient, ahead_s: float) -> None:
+    lost = posts.gpu(0, state="lost", error="GPU is lost (since 2026-11-22 10:38:26)")
+    post = posts.host_post("gpu01", gpu={"0": lost})
+    client.post("/", json=post | {"timestamp": post["timestamp"] + ahead_s})
+    page = client.get("/host/gpu01", headers={"Accept": "text/html"}).text
+    own = bool(ahead_s)
+    assert ("GPU is lost (by its own clock since 2026-11-22 10:38:26)" in page) is own
+    assert ("up since 2026-11-01 08:00:00 by its own clock" in page) is own
+    assert ("gpu01: GPU 0 lost: GPU is lost (by its own clock since" in client.get("/").text) is own

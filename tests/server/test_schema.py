@@ -16,6 +16,8 @@ import pytest
 
 from cluster_dash_server.config import Limits
 from cluster_dash_server.errors import Refusal
+from cluster_dash_server.hostnames import is_clear
+from cluster_dash_server.patterns import PatternError, expand
 from cluster_dash_server.receive.schema import SCHEMA, Schema
 
 CONTRACT = posts.ROOT / "tests" / "contract"
@@ -62,6 +64,18 @@ def change(*keys: str, to: Any) -> Callable[[dict[str, Any]], None]:
 
 CANARY = "secret-canary"
 
+UNCLEAR = (
+    " gpu01",
+    "gpu01 ",
+    "gpu  01",
+    "gpu\u00a001",
+    "gpu\u300001",
+    "gpu\u00ad01",
+    "gpu01\ufe0f",
+    "a\U000e0061",
+    "\u2800",
+)
+
 WRONG = [
     (change("auth_code", to=[CANARY]), "auth_code must be of type string"),
     (change("hostname", to=""), "hostname is too short"),
@@ -105,6 +119,7 @@ WRONG = [
     (change("gpu", to={"9" * 5000: {}}), "a name in gpu is too long"),
     (change("timestamp", to=1.7e12), "at most 253402300799: Unix seconds by the host's clock, not milliseconds"),
     (change("hostname", to="a\u200bb"), "nor invisible characters"),
+    *[(change("hostname", to=name), "no blank at its ends, no two together") for name in UNCLEAR],
     (
         change("disk", to={str(i): {} for i in range(257)}),
         "disk has too many entries, the most is 256 ([limits] mounts)",
@@ -168,3 +183,20 @@ def test_null_is_taken_where_a_real_mole_sends_it(field: str) -> None:
     gpu = post["gpu"][GPU]
     gpu.update(total_mem=None, used_mem=None, gpu_util=None, memory_util=None, users=None, state=None, error=None)
     check_post(copy.deepcopy(post))
+
+
+def test_two_spellings_of_one_name_are_one_name() -> None:
+    check_post({**posts.host_post(), "hostname": "m\u00fcller-\u6771\u4eac x1.example.org"})
+    with pytest.raises(Refusal, match="hostname must have its letters in Unicode's composed form"):
+        check_post({**posts.host_post(), "hostname": "mu\u0308ller"})
+
+
+def test_settings_and_tokens_take_the_names_that_posts_may_have() -> None:
+    patterns = [rule["pattern"] for rule in SCHEMA["$defs"]["label"]["not"]["anyOf"] if "pattern" in rule]
+    for name in UNCLEAR:
+        assert any(re.search(pattern, name) for pattern in patterns)
+        assert not is_clear(name)
+        with pytest.raises(PatternError):
+            expand(name)
+    assert not is_clear("mu\u0308ller")
+    assert is_clear("gpu 01_\u6771.example.org")

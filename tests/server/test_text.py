@@ -33,7 +33,7 @@ def test_without_hosts_it_tells_how_to_begin(client: FlaskClient) -> None:
 
 def test_columns_are_aligned_and_fit_80_characters(client: FlaskClient) -> None:
     disk = {"/": {"mount_point": "/a/very/long/name/of/a/mount/point/" * 3, "percent_used": 100}}
-    for name in ("gpu1", "a" * 200, "häßlich", "\u4e2d\u6587" * 40, "\U0001f600" * 30, "e\u0301" * 60):
+    for name in ("gpu1", "a" * 200, "häßlich", "\u4e2d\u6587" * 40, "\U0001f600" * 30, "x\u0301" * 60):
         client.post("/", json=posts.host_post(name, gpus=16, disk=disk))
     totals, blank, header, *rows = lines_of(client)[:9]
     assert (totals, blank) == ("6 of 6 hosts up, 48 of 96 GPUs free", "")
@@ -173,6 +173,13 @@ def test_who_holds_what_stands_below_the_most_first(client: FlaskClient) -> None
         ["zoe", "1", "0", "80%", "68.4", "GiB", "1"],
         ["bob", "1", "0", "80%", "10.0", "GiB", "1"],
     ]
+
+
+def test_memory_of_a_user_that_nobody_tells_is_missing_and_not_0(client: FlaskClient) -> None:
+    users = {"zoe": {"7": {"mem": None, "name": "python"}}}
+    client.post("/", json=posts.host_post("gpu1", gpu={"0": posts.gpu(0, util=50, used_mib=9000, users=users)}))
+    (line,) = [line for line in lines_of(client) if line.startswith("zoe")]
+    assert line.split() == ["zoe", "1", "0", "50%", "–", "1"]
 
 
 def test_a_silent_host_gives_no_figures_of_now() -> None:

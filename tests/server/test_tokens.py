@@ -75,7 +75,7 @@ def test_a_token_is_taken_as_auth_code_and_as_a_bearers_from_anywhere(site: Site
 
 
 def test_a_token_speaks_for_its_host_only(site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    for name in ("gpu02", "GPU01", "gpu01 "):
+    for name in ("gpu02", "GPU01", "gpu01."):
         answer = site.send(site.token, hostname=name)
         assert answer.status_code == 403
         assert "another host's" in answer.json["msg"]

@@ -160,6 +160,13 @@ def test_a_gpu_that_draws_much_power_works_whatever_its_utilisation_says() -> No
     assert seen.now == ("busy", 895, 0)
 
 
+def test_power_that_cannot_be_says_nothing() -> None:
+    seen = Seen()
+    seen.see(FREE, 60, watts=60)
+    seen.see(HELD, 900, watts=1e15)
+    assert seen.now[0] == "idle"
+
+
 def test_the_floor_is_learnt_only_from_a_gpu_that_has_been_free_for_a_while() -> None:
     seen = Seen()
     seen.see(FREE, 25, watts=60)

@@ -56,7 +56,7 @@ def test_the_server_shows_what_the_simulator_did(server: Server) -> None:
         for gpu, entry in zip(told.gpus, shown[name]["gpus"], strict=True):
             assert entry["gpu_util"] == gpu.util_percent
             assert entry["used_mem_mb"] == gpu.used_mib
-            assert tuple(sorted(entry["users"] or ())) == gpu.users
+            assert sorted(entry["users"] or ()) == sorted(gpu.users + gpu.screens)
     text = server.get("/").text
     (lost,) = [gpu for host in range(24) for gpu in fleet.truth(host, now).gpus if gpu.state == truth.LOST]
     assert f"h100-02: GPU {lost.index} lost" in text

@@ -163,6 +163,7 @@ class Gpu:
                 "mem": _DESKTOP_MIB,
                 "time": 812.4,
                 "name": "Xorg",
+                "type": "G",
                 "uid": _DESKTOP_UID,
                 "command": "/usr/lib/Xorg :0",
             }
@@ -183,6 +184,7 @@ class Gpu:
             "mem": Slot(base + PROCESS_MEM),
             "time": Slot(base + PROCESS_S),
             "name": "python" if "python" in job.command else "bench_kernels",
+            "type": "C",
             "uid": person.uid,
             "command": job.command.format(**words),
             "started_at": round(work.started_at + clock_ahead_s, 2),
@@ -196,8 +198,8 @@ class Gpu:
 
     def _tenant_process(self, place: int, person: Person) -> dict[str, Any]:
         command = f"python finetune.py --run runs/{person.login}/small-{self.index}{place} --bf16"
-        process = {"mem": self._held_mib(place), "time": 1204.5, "name": "python", "uid": person.uid}
-        return {**process, "command": command, "started_at": self.tenants_since}
+        process = {"mem": self._held_mib(place), "time": 1204.5, "name": "python", "type": "C"}
+        return {**process, "uid": person.uid, "command": command, "started_at": self.tenants_since}
 
     def _held_mib(self, place: int) -> float:
         _, share, held = _INSTANCES[place]
@@ -218,7 +220,6 @@ class Gpu:
     def tell(self, work: Work | None, numbers: Sequence[float], at: float) -> truth.GpuTruth:
         """What is true of it while nothing is wrong with it."""
         users = [work.person.login] if work else [person.login for person in self.tenants]
-        users += ["gdm"] if self.has_desktop else []
         since = work.started_at if work else None
         state = truth.FREE
         if self.tenants:
@@ -233,6 +234,7 @@ class Gpu:
             self.model.name,
             state,
             tuple(sorted(users)),
+            ("gdm",) if self.has_desktop else (),
             since,
             round(numbers[USED], 1),
             self.model.total_mib,
@@ -245,4 +247,4 @@ class Gpu:
     def tell_gone(self, state: str, since: float) -> truth.GpuTruth:
         """What is true of it when it is lost, or its driver hangs: no values."""
         nothing = (None,) * 6
-        return truth.GpuTruth(self.id, self.index, self.model.name, state, (), since, *nothing)
+        return truth.GpuTruth(self.id, self.index, self.model.name, state, (), (), since, *nothing)

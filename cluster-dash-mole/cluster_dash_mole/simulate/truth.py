@@ -13,7 +13,7 @@ it, at 100 % and with little power; it has fallen off the bus; its driver doesn'
 @dataclass(frozen=True)
 class GpuTruth:
     """A GPU as it is. Values are those of the post, rounded alike; None = not in it. Memory in MiB, `since` in Unix
-    seconds by the server's clock, `throttle` as NVML's bit mask.
+    seconds by the server's clock, `throttle` as NVML's bit mask. `screens` are users who only draw a screen with it.
     """
 
     id: str
@@ -21,6 +21,7 @@ class GpuTruth:
     model: str
     state: str
     users: tuple[str, ...]
+    screens: tuple[str, ...]
     since: float | None
     used_mib: float | None
     total_mib: float | None

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..gpus import FREE, HELD, OCCUPIED, SPLIT, WORKS, Gpu, condition_of
+from ..plausible import SENSORS
 
 AFRESH_AFTER_S = 600.0
 SETTLED_AFTER_S = 30.0
@@ -26,6 +27,7 @@ FLOOR_SLACK_W = 25.0
 MOST_MODELS = 256
 BUSY, IDLE = "busy", "idle"
 POWER, POWER_LIMIT = "sys.gpu.power_w", "sys.gpu.power_limit_w"
+MOST_WATTS = SENSORS[POWER].most
 USED = frozenset((WORKS, HELD, OCCUPIED, SPLIT))
 
 
@@ -158,6 +160,8 @@ class Watch:
         self, gpu: Gpu, marks: _Marks, condition: str, watts: float, mono_s: float, metrics: Mapping[str, Any]
     ) -> bool:
         """Whether its power says so; a free one's power is learnt from instead."""
+        if not 0 <= watts <= MOST_WATTS:
+            return False
         if condition is FREE:
             settled = marks.condition is FREE and mono_s - marks.since >= SETTLED_AFTER_S
             if settled and watts > 0 and (marks.floor_w is None or watts < marks.floor_w):

@@ -16,6 +16,7 @@ import jsonschema_rs
 
 from ..config import Limits
 from ..errors import Refusal
+from ..hostnames import is_composed
 from .bodies import path_of
 
 SCHEMA: dict[str, Any] = json.loads((Path(__file__).parent.parent / "machine-post-schema.json").read_text("utf-8"))
@@ -44,6 +45,8 @@ class Schema:
             self._compiled.validate(post)
         except jsonschema_rs.ValidationError as error:
             raise Refusal(400, "schema violation: " + self._word(post, error)) from None
+        if not is_composed(post["hostname"]):
+            raise Refusal(400, "schema violation: hostname must have its letters in Unicode's composed form (NFC)")
         for metric, columns in post.get("metrics", {}).items():
             for column in ("device", "tags"):
                 if column in columns and len(columns[column]) != len(columns["value"]):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from array import array
+from dataclasses import replace
 from typing import NamedTuple
 
 import orjson
 
 from ..live.hosts import Host, Hosts
 from ..live.rows import SeriesColumns
+from ..plausible import SENSORS
 from ..points import GIB, MIB, NO_DEVICE
 from .figures import MOST_LINES, Figure, label, lines_figure
 
@@ -77,8 +81,17 @@ def _figure(chart: Chart, columns: list[SeriesColumns]) -> Figure:
     title = chart.title
     if len(columns) > MOST_LINES:
         title = f"{title}: {MOST_LINES} of {len(columns)}"
-    lines = [(_name(chart.metrics[column.key.metric], column), column) for column in columns[:MOST_LINES]]
+    lines = [(_name(chart.metrics[column.key.metric], column), _possible(column)) for column in columns[:MOST_LINES]]
     return lines_figure(title, lines, chart.unit, chart.scale)
+
+
+def _possible(column: SeriesColumns) -> SeriesColumns:
+    """With gaps where a value can't be, which would flatten all others."""
+    limits = SENSORS.get(column.key.metric)
+    if limits is None:
+        return column
+    values = [value if limits.least <= value <= limits.most else math.nan for value in column.value]
+    return replace(column, value=array(column.value.typecode, values))
 
 
 def _name(word: str, column: SeriesColumns) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from ..gpus import Gpu
+from ..gpus import Gpu, gpus_of
 from ..live.hosts import OFFLINE_AFTER_S, Hosts, Latest
 from ..points import mean
 from ..query import FleetBucket, HostNow, fleet_history, host_now
@@ -50,8 +50,16 @@ def routes(hosts: Hosts) -> Blueprint:
 
 def _with_age(latest: Latest, age_s: float) -> dict[str, Any]:
     """The posted entries; `received_timestamp` is an age in seconds, as the original has it."""
+    post = latest.post
     age = {"received_timestamp": age_s, "time_received_mins": round(age_s / 60)}
-    return {gpu_id: {**entry, **age} for gpu_id, entry in latest.post["gpu"].items()}
+    faults = {gpu.id: _fault(gpu) for gpu in gpus_of(post) if gpu.is_impossible}
+    return {gpu_id: {**entry, **faults.get(gpu_id, {}), **age} for gpu_id, entry in post["gpu"].items()}
+
+
+def _fault(gpu: Gpu) -> dict[str, Any]:
+    """What stands in place of values that can't be, which would spoil any sum or chart."""
+    values = {"total_mem": gpu.total_mib, "used_mem": gpu.used_mib, "gpu_util": gpu.util_percent}
+    return {**values, "state": gpu.state, "error": gpu.error}
 
 
 def _online(row: HostNow) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import time
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from ..query import Disk, HostNow, RivalNow
-from .wording import duration, percent
+from ..gpus import Gpu
+from ..query import Disk, HostNow, RivalNow, sensor_faults
+from .wording import duration, percent, printable
 
 DAY_S = 86_400
 NEARLY_FULL_PERCENT, FULL_PERCENT = 90, 95
@@ -17,7 +20,7 @@ Level = Literal["bad", "warn", "info"]
 
 class Note(NamedTuple):
     kind: str
-    """clock, conflict, gpu, mole, nfs, disk, old_mole or history."""
+    """clock, conflict, gpu, sensor, mole, nfs, disk, old_mole or history."""
     level: Level
     text: str
     """What is the case, without since when."""
@@ -45,11 +48,15 @@ def _conflict(row: HostNow, rival: RivalNow) -> Note:
     tried = f"since {duration(rival.since_s)}, last {duration(rival.last_s)} ago"
     if rival.by_number:
         what = "posts with numbers that were taken"
-        todo = "Two moles run with one id: delete mole.json in the copy's state folder and restart its mole."
+        todo = (
+            "Two moles run with one id. On the copy: rm /var/lib/cluster-dash-mole/mole.json (or mole.json in its "
+            "state_dir), then systemctl restart cluster-dash-mole."
+        )
     else:
         what = "two machines report under this name"
         todo = (
-            "Give one of them another name (hostnamectl set-hostname NAME), or end the mole of the one that is to go."
+            "Give one of them another name (hostnamectl set-hostname NAME; systemctl restart cluster-dash-mole), or "
+            "end the mole of the one that is to go (systemctl disable --now cluster-dash-mole)."
         )
     text = f"{what}: {row.holder} is shown, {rival.label} is refused {tried}"
     return Note("conflict", "bad", text, rival.since_s, todo)
@@ -61,12 +68,16 @@ def troubles(row: HostNow) -> Iterator[Note]:
         yield _clock(row, row.skew_s)
     if row.gpu_error or any(gpu.state != "ok" for gpu in row.gpus):
         yield from _gpus(row)
+    for index, fault in sensor_faults(row.post):
+        todo = f"Compare with nvidia-smi -q -i {index} on the host. Until then this value is shown as missing."
+        yield Note("sensor", "warn", f"GPU {index} tells what can't be: {fault}", None, todo)
     yield from _mole(row)
     for disk in row.disks:
         yield from _disk(row, disk)
     if row.host.history.left_out:
         text = f"more series than are kept: {row.host.history.left_out} values are in no chart"
-        yield Note("history", "info", text, None, "Its posts name too many mounts, users or metrics: look at them.")
+        todo = "Its posts name too many mounts, users or metrics: cluster-dash-mole print on the host shows one."
+        yield Note("history", "info", text, None, todo)
 
 
 def _clock(row: HostNow, skew_s: float) -> Note:
@@ -74,58 +85,124 @@ def _clock(row: HostNow, skew_s: float) -> Note:
         text = f"its post is dated {time.strftime('%Y-%m-%d', time.gmtime(row.latest.timestamp))}"
     else:
         text = f"its clock is {duration(abs(skew_s))} {'ahead' if skew_s > 0 else 'behind'}"
-    todo = "Let the host follow a time server (timedatectl set-ntp true). Its history here is by the server's clock."
+    todo = (
+        "Let the host follow a time server: timedatectl set-ntp true, then timedatectl timesync-status. "
+        "Its history here is by the server's clock."
+    )
     return Note("clock", "warn", text, row.since_s("clock"), todo)
+
+
+def _dated(row: HostNow, text: str) -> str:
+    """Moles write since when into what they tell, by their own clock: said so where that is wrong."""
+    return text if row.skew_s is None else text.replace("(since ", "(by its own clock since ")
 
 
 def _gpus(row: HostNow) -> Iterator[Note]:
     if row.gpu_error:
         state, text = row.gpu_error
         words = "GPUs hung" if state == "hung" else "GPUs not readable"
-        yield Note("gpu", "bad", f"{words}: {text}", row.since_s("gpu"), todo_of_gpu(state))
+        yield Note(
+            "gpu", "bad", f"{words}: {_dated(row, text)}", row.since_s("gpu"), HUNG if state == "hung" else UNREADABLE
+        )
         return
     for gpu, now in zip(row.gpus, row.gpus_now, strict=True):
         if gpu.state != "ok":
-            text = f"GPU {gpu.number} {gpu.state}" + (f": {gpu.error}" if gpu.error else "")
-            yield Note("gpu", "bad", text, max(0.0, row.mono_s - now.since_mono_s), todo_of_gpu(gpu.state))
+            text = f"GPU {gpu.number} {gpu.state}" + (f": {_dated(row, gpu.error)}" if gpu.error else "")
+            yield Note("gpu", "bad", text, max(0.0, row.mono_s - now.since_mono_s), todo_of_gpu(gpu))
 
 
-def todo_of_gpu(state: str) -> str:
-    if state == "hung":
-        return "The driver doesn't answer and can't be stopped: reboot the host."
-    if state == "lost":
+HUNG = (
+    "The driver doesn't answer and can't be stopped: dmesg | grep -i -e NVRM -e Xid says more; reboot the host "
+    "(systemctl reboot, and where that waits too: systemctl reboot --force --force)."
+)
+UNREADABLE = "On the host: nvidia-smi, then cluster-dash-mole check. After a driver's update a reboot is due."
+_PCI = re.compile(r"[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-9a-fA-F]")
+
+
+def todo_of_gpu(gpu: Gpu) -> str:
+    """Of one that is lost, hung or in error."""
+    if gpu.state == "hung":
+        return HUNG
+    which = _for_nvidia_smi(gpu)
+    if gpu.state == "lost":
         return (
-            "Look for NVRM: Xid in dmesg; reset the GPU (nvidia-smi --gpu-reset -i N), else switch the host off and on."
+            f"Look for its XID (dmesg | grep -i xid). Reset it (nvidia-smi --gpu-reset -i {which}), else switch the "
+            "host off and on."
         )
-    return "Run nvidia-smi and cluster-dash-mole check on the host: after a driver's update a reboot is due."
+    if gpu.is_impossible:
+        return (
+            f"Compare with nvidia-smi -q -i {which} on the host. Where that says the same, reset the GPU when nobody "
+            f"is on it (nvidia-smi --gpu-reset -i {which}) or reboot."
+        )
+    return UNREADABLE
+
+
+def _for_nvidia_smi(gpu: Gpu) -> str:
+    """Its address on the bus, which stays when a GPU is lost and the others move up; else its index."""
+    bus_id = gpu.entry.get("pci_bus_id")
+    if isinstance(bus_id, str) and _PCI.fullmatch(bus_id):
+        return bus_id
+    return "N" if gpu.number == "?" else gpu.number
 
 
 def _mole(row: HostNow) -> Iterator[Note]:
     mole = row.post.get("mole")
     if mole is None:
-        todo = "Install cluster-dash-mole there: power, temperature, containers and much else come with it."
+        todo = (
+            "Install cluster-dash-mole there, as setup.md says under “The moles”: power, temperature, containers and "
+            "much else come with it."
+        )
         yield Note("old_mole", "info", "its mole sends the original's few values only", None, todo)
         return
     errors: dict[str, str] = mole.get("errors") or {}
     told = row.gpu_error[1] if row.gpu_error else None
-    told_as_disks = {f"disk {disk.mount}" for disk in row.disks if disk.stale_since is not None}
+    told_as_disks = {f"disk {disk.mount}"[:LONGEST_NAME] for disk in row.disks if disk.stale_since is not None}
     for what, text in errors.items():
         if text != told and what not in told_as_disks:
-            yield Note("mole", "warn", f"mole: {what}: {text}", row.since_s(f"mole:{what}"), TODO_OF.get(what, CHECK))
+            told_text = f"mole: {what}: {_dated(row, text)}"
+            yield Note("mole", "warn", told_text, row.since_s(f"mole:{what}"), _todo_of_mole(what))
 
 
-CHECK = "cluster-dash-mole check on the host says what can be read, and as whom."
-TODO_OF = {"driver": "Reboot the host when its GPUs are free, or unload and load the driver."}
-"""By what the mole's error is of; CHECK for all else."""
+LONGEST_NAME = 256
+"""To which a mole cuts what its errors are of."""
+CHECK = (
+    "On the host: cluster-dash-mole check says what can be read, and as whom; journalctl -u cluster-dash-mole, more."
+)
+DRIVER = (
+    "When nobody is on its GPUs: systemctl reboot. Or without a reboot, with everything ended that uses them: "
+    "rmmod nvidia_uvm nvidia_drm nvidia_modeset nvidia && modprobe nvidia."
+)
+
+
+def _todo_of_mole(what: str) -> str:
+    """By what the mole's error is of."""
+    if what == "driver":
+        return DRIVER
+    if what.startswith("disk "):
+        mount = _word(what.removeprefix("disk "))
+        return f"On the host: df {mount}, findmnt {mount}, and dmesg | tail."
+    return CHECK
 
 
 def _disk(row: HostNow, disk: Disk) -> Iterator[Note]:
     if disk.stale_since is not None:
         since_s = max(0.0, row.latest.timestamp - disk.stale_since) + row.age_s  # both by the host's clock
-        todo = f"Its file server doesn't answer: look at {disk.device or 'it'}, then at dmesg of this host."
-        yield Note("nfs", "bad", f"{disk.mount} doesn't answer", since_s, todo)
+        yield Note("nfs", "bad", f"{disk.mount} doesn't answer", since_s, _todo_of_network(disk))
     elif disk.percent is not None and disk.percent >= NEARLY_FULL_PERCENT:
         level: Level = "bad" if disk.percent >= FULL_PERCENT else "warn"
-        yield Note(
-            "disk", level, f"{disk.mount} is {percent(disk.percent)} full", None, f"du -xh --max-depth=2 {disk.mount}"
-        )
+        todo = f"What is large: du -xh --max-depth=2 {_word(disk.mount)} | sort -rh | head -20"
+        yield Note("disk", level, f"{disk.mount} is {percent(disk.percent)} full", None, todo)
+
+
+def _todo_of_network(disk: Disk) -> str:
+    """`device` is server:/path for NFS and most others."""
+    server, colon, _ = (disk.device or "").partition(":/")
+    reached = f"Is its file server up? ping -c 3 {_word(server)}. " if colon and server else "Is its file server up? "
+    mount = _word(disk.mount)
+    ended = f"umount -f {mount} || umount -l {mount}"
+    return f"{reached}Then on this host: dmesg | tail. To let go of what waits for it: {ended}"
+
+
+def _word(text: str) -> str:
+    """As one word for a shell: names come from the hosts."""
+    return shlex.quote(printable(text))

@@ -116,6 +116,10 @@ def _percent(value: float | None) -> str:
     return percent(value).replace(" ", "")
 
 
+def _gib(value: float | None) -> str:
+    return MISSING if value is None else f"{gib(value)} GiB"
+
+
 def _held(hosts: list[dict[str, Any]], coloured: bool) -> list[str]:
     """Who holds a GPU without work, the longest first."""
     held = [(gpu.get("idle_s") or 0, host, gpu) for host in hosts for gpu in host["gpus"] if gpu["is"] == "idle"]
@@ -129,7 +133,7 @@ def _held(hosts: list[dict[str, Any]], coloured: bool) -> list[str]:
             Cell(", ".join(gpu["users"]) or "nobody that is known"),
             Cell(shorten(printable(host["name"]), LONGEST_NAME)),
             Cell("?" if gpu["i"] is None else str(gpu["i"])),
-            Cell(f"{gib(gpu['mem'][0])} GiB"),
+            Cell(_gib(gpu["mem"][0])),
             Cell(brief(idle_s), "warn"),
         )
         for idle_s, host, gpu in held[:MOST_HELD]
@@ -149,7 +153,7 @@ def _users(look: Look, coloured: bool) -> list[str]:
             Cell(str(user["gpus"])),
             Cell(str(user["idle"]), "warn" if user["idle"] else ""),
             Cell(_percent(user["util"])),
-            Cell(f"{gib(user['mem_gib'])} GiB"),
+            Cell(_gib(user["mem_gib"])),
             Cell(str(user["hosts"])),
         )
         for user in look.users[:MOST_USERS]

@@ -1,6 +1,7 @@
 // Takes /data-out/gpu-data-simple, gives a stacked bar per GPU: memory by user, memory of no known process, free memory.
 
 import { ask, every, showAnswered, showLost } from "./freshness.js";
+import { printable } from "./overview/wording.js";
 import { colours, draw, escaped, onThemeChange, shortened } from "./plot.js";
 
 const LEAST_TOTAL_MIB = 3000; // smaller cards only drive a screen
@@ -21,11 +22,12 @@ function rowsOf(hosts) {
   for (const host of Object.keys(hosts).sort()) {
     for (const [id, gpu] of Object.entries(hosts[host])) {
       if (!isReadable(gpu)) {
-        notes.push(`${host}: ${id === "gpu_error" ? "" : `GPU ${gpu.index ?? id} `}${gpu.state ?? "error"}: ${gpu.error ?? "not readable"}`);
+        const what = `${id === "gpu_error" ? "" : `GPU ${gpu.index ?? id} `}${gpu.state ?? "error"}: ${gpu.error ?? "not readable"}`;
+        notes.push(printable(`${host}: ${what}`));
       } else if (gpu.total_mem > LEAST_TOTAL_MIB) {
         rows.push({
-          name: `${host}-${id}`,
-          label: `${shortened(host, LONGEST_LABEL - 5)} · ${gpu.index ?? id}`,
+          name: printable(`${host}-${id}`),
+          label: printable(`${shortened(host, LONGEST_LABEL - 5)} · ${gpu.index ?? id}`),
           gpu,
           byUser: memoryByUser(gpu.users ?? {}),
           old: gpu.received_timestamp > OLD_AFTER_S,
@@ -41,7 +43,8 @@ function memoryByUser(users) {
   const byUser = new Map();
   for (const [user, processes] of Object.entries(users)) {
     const sizes = Object.values(processes).map((process) => process.mem).filter((mem) => mem != null);
-    if (sizes.length > 0) byUser.set(user, sizes.reduce((sum, mem) => sum + mem, 0));
+    const name = printable(user); // which two may share
+    if (sizes.length > 0) byUser.set(name, sizes.reduce((sum, mem) => sum + mem, byUser.get(name) ?? 0));
   }
   return byUser;
 }

@@ -71,7 +71,7 @@ def entry_of(gpu: Gpu, now: GpuNow, model: str | None, beside: Beside, holes: Ho
     """A part of a template. `model` is the host's: a GPU names its own only where it is another. `users` are those that
     are shown.
     """
-    is_plain = now.what == FREE or (now.what == BUSY and (gpu.util_percent or 0) >= WORKS_FROM_PERCENT)
+    is_plain = now.what == FREE or (now.what == BUSY and users and (gpu.util_percent or 0) >= WORKS_FROM_PERCENT)
     if is_plain and gpu.name == model and gpu.entry.get("mig") is None:
         try:
             entry = _plain(gpu, now, beside, users)
@@ -125,7 +125,7 @@ def document_of(
     does_nothing = what == IDLE or (what == BUSY and (gpu.util_percent or 0) < WORKS_FROM_PERCENT)
     if does_nothing and now.worked_mono_s is not None:
         entry["idle_s"] = holes.since(now.worked_mono_s)
-    if what not in (FREE, BUSY) or does_nothing:
+    if what not in (FREE, BUSY) or does_nothing or (what == BUSY and gpu.is_drawn_on):
         why, todo = _reasons(gpu, now, users)
         entry["why"] = why
         if todo:
@@ -146,7 +146,7 @@ def _reasons(gpu: Gpu, now: GpuNow, users: list[str]) -> tuple[str, str]:
     if what == BUSY:
         return _quiet(gpu, now), ""
     if what in BAD:
-        return printable(gpu.error or _SAID[what]), todo_of_gpu(what)
+        return printable(gpu.error or _SAID[what]), printable(todo_of_gpu(gpu))
     return _OFF if what == OFF else (_unknown(gpu), "Compare with nvidia-smi on the host.")
 
 
@@ -163,6 +163,8 @@ def _quiet(gpu: Gpu, now: GpuNow) -> str:
     """Of one that is somebody's, whatever its utilisation says."""
     if gpu.is_split:
         return "split by MIG: the driver doesn't tell how much it works"
+    if gpu.is_drawn_on and now.until_mono_s is None:
+        return "only a screen is drawn on it"
     if now.until_mono_s is not None:
         return "holds memory and does no work right now, not for long enough to count as idle"
     if (gpu.used_mib or 0) < MIB_OF_GIB:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ...gpus import Gpu
 from ...live.hosts import OFFLINE_AFTER_S
 from ...live.watch import GpuNow
 from ...query import HostNow, natural
@@ -94,12 +95,26 @@ def _gpus(
     if is_up and beside.power:
         sums.power_w = rounded(sum(beside.power.values()))
     for gpu, now in zip(host.gpus, gpus_now, strict=True):
-        held = {alias(user): mib for user, mib in gpu.user_mib().items()}
+        held = _held(gpu, alias)
         sums.count(now.what)
         if is_up:
             sums.add(gpu, now, held)
         entries.append(entry_of(gpu, now, model, beside, holes, sorted(held)))
     return entries
+
+
+def _held(gpu: Gpu, alias: Alias) -> dict[str, float | None]:
+    """MiB by the name that a user is shown by, which two may share."""
+    holders = gpu.holder_mib()
+    held = {alias(user): mib for user, mib in holders.items()}
+    if len(held) == len(holders):
+        return held
+    sums: dict[str, float | None] = {}
+    for user, mib in holders.items():
+        name = alias(user)
+        before = sums.get(name)
+        sums[name] = mib if before is None else before + (mib or 0.0)
+    return sums
 
 
 def _commonest(names: list[str]) -> str | None:

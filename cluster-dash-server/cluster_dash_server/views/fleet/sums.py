@@ -30,6 +30,8 @@ class UserOfHost:
 
     gpus: int = 0
     mib: int = 0
+    """Sum over the GPUs on which it is known."""
+    mib_gpus: int = 0
     idle: int = 0
     util: int = 0
     """Sum over the GPUs whose utilisation is known."""
@@ -59,7 +61,9 @@ class Sums:
             if sums is None:
                 sums = self.users[user] = UserOfHost()
             sums.gpus += 1
-            sums.mib += round(mib or 0)
+            if mib is not None:
+                sums.mib += round(mib)
+                sums.mib_gpus += 1
             if now.what == IDLE:
                 sums.idle += 1
             if util is not None:

@@ -17,10 +17,10 @@ MOST_USERS = 1_000
 
 
 class _User:
-    __slots__ = ("gpus", "hosts", "idle", "mib", "util", "util_gpus")
+    __slots__ = ("gpus", "hosts", "idle", "mib", "mib_gpus", "util", "util_gpus")
 
     def __init__(self) -> None:
-        self.gpus = self.mib = self.idle = self.util = self.util_gpus = self.hosts = 0
+        self.gpus = self.mib = self.mib_gpus = self.idle = self.util = self.util_gpus = self.hosts = 0
 
 
 class Totals:
@@ -50,6 +50,7 @@ class Totals:
             sums.hosts += times
             sums.gpus += times * user.gpus
             sums.mib += times * user.mib
+            sums.mib_gpus += times * user.mib_gpus
             sums.idle += times * user.idle
             sums.util += times * user.util
             sums.util_gpus += times * user.util_gpus
@@ -68,13 +69,13 @@ class Totals:
         }
 
     def users(self) -> list[dict[str, Any]]:
-        """Who has most GPUs first, then most memory; `util` is the mean over those that tell it."""
+        """Who has most GPUs first, then most memory; that and `util`, a mean, are None where no GPU tells."""
         ordered = sorted(self._users.items(), key=lambda each: (-each[1].gpus, -each[1].mib, each[0]))
         return [
             {
                 "user": name,
                 "gpus": user.gpus,
-                "mem_gib": round(user.mib / 1024, 1),
+                "mem_gib": round(user.mib / 1024, 1) if user.mib_gpus else None,
                 "util": round(user.util / user.util_gpus) if user.util_gpus else None,
                 "idle": user.idle,
                 "hosts": user.hosts,
