@@ -32,14 +32,20 @@ PASSCODE = "a-passcode-for-the-benchmark"
 BARE = [sys.executable, __file__, "--bare"]
 INTERVAL_S = 5.0
 WINDOW_S = 0.3
+MOVING = {"seq": "d", "mono_s": ".3f", "timestamp": ".3f"}
+"""What is new in each post of a mole, and how it is written."""
 
 
-def body_of(host: str, seq: int) -> bytes:
-    """8 GPUs with 3 processes each, 6 mounts: about 5.5 KB."""
+def body_of(host: str) -> bytes:
+    """8 GPUs with 3 processes each, 6 mounts: about 5.7 KB. MOVING has places to be filled in."""
     post = posts.full_post(host)
     post["auth_code"] = PASSCODE
-    post["mole"] = {**post["mole"], "id": f"mole-of-{host}", "seq": seq}
-    return json.dumps(post, separators=(",", ":")).encode()
+    post["mole"] = {**post["mole"], "id": f"mole-of-{host}", "seq": "seq", "mono_s": "mono_s"}
+    post["timestamp"] = "timestamp"
+    text = json.dumps(post, separators=(",", ":")).replace("%", "%%")
+    for name, form in MOVING.items():
+        text = text.replace(f'"{name}":"{name}"', f'"{name}":%({name}){form}')
+    return text.encode()
 
 
 class Sender:
@@ -47,9 +53,7 @@ class Sender:
 
     def __init__(self, host: str, port: int, keep: bool) -> None:
         self.port, self.keep = port, keep
-        before, after = body_of(host, 1).split(b'"seq":1,')
-        self._before, self._after = before, after
-        self._length = len(before) + len(after) + len('"seq":100000001,')
+        self._body = body_of(host)
         self.seq = 100_000_000
         self.socket: socket.socket | None = None
         self.started = 0.0
@@ -60,7 +64,8 @@ class Sender:
         self.seq += 1
         connection = b"" if self.keep else b"Connection: close\r\n"
         head = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n"
-        return head % (connection, self._length) + self._before + b'"seq":%d,' % self.seq + self._after
+        body = self._body % {b"seq": self.seq, b"mono_s": time.monotonic(), b"timestamp": time.time()}
+        return head % (connection, len(body)) + body
 
     def start(self, selector: selectors.BaseSelector) -> None:
         if self.socket is None:
@@ -234,7 +239,7 @@ def main() -> None:
         return
     os.sched_setaffinity(0, {os.cpu_count() - 1 if os.cpu_count() else 0})  # pyright: ignore
     allow_descriptors(given.hosts + 200)
-    print(f"A post of 8 GPUs, {len(body_of('gpu0000', 1)):,} bytes, over 8 kept-alive connections")
+    print(f"A post of 8 GPUs, {len(body_of('gpu0000')):,} bytes, over 8 kept-alive connections")
     for name, costs in throughput(rounds=int(given.seconds / 2 / WINDOW_S / 2) + 1).items():
         quiet, median, _ = statistics.quantiles(costs, n=4)
         print(

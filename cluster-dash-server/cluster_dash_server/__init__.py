@@ -76,6 +76,7 @@ def create_app(
         Background("forget old history", lambda: _forget_old_history(hosts, fleets)),
         Background("compress plotly.js", plotly.compress),
         Background("look at the clock", lambda: _look_at_clock(hosts)),
+        Background("look at the tokens", tokens.watch),
         Background("count repeated log lines", logs.tell_counts),
     ]
 

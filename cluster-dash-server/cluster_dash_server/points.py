@@ -157,9 +157,15 @@ def _gpus(gpus: list[Gpu]) -> list[Column]:
 
 
 def _by_user(gpus: list[Gpu]) -> Column:
-    held = [(mib, gpu.index, user) for gpu in gpus for user, mib in gpu.user_mib().items()]
-    sizes = [_times(mib, MIB) for mib, _, _ in held]
-    return "sys.gpu.user_mem_bytes", "B", sizes, [index for _, index, _ in held], [{"user": user} for *_, user in held]
+    sizes: list[Number | None] = []
+    index: list[int] = []
+    tags: list[dict[str, str]] = []
+    for gpu in gpus:
+        for user, mib in gpu.user_mib().items():
+            sizes.append(_times(mib, MIB))
+            index.append(gpu.index)
+            tags.append({"user": user})
+    return "sys.gpu.user_mem_bytes", "B", sizes, index, tags
 
 
 def _times(value: Number | None, factor: int) -> Number | None:

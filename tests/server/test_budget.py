@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from cluster_dash_server.config import Live
+from cluster_dash_server.live.budget import Budget
 from cluster_dash_server.live.clock import Clock
+from cluster_dash_server.live.history import RecentHistory
 from cluster_dash_server.live.hosts import Hosts
 from cluster_dash_server.points import NO_DEVICE, Layout, Points, SeriesKey
 
@@ -66,6 +68,33 @@ def test_where_memory_is_short_the_history_is_shorter_for_all_alike_and_fits() -
     assert max(spans) - min(spans) <= 16 * 5
     assert fleet.hosts.kept().share * 900 == pytest.approx(sum(spans) / len(spans), abs=100)
     assert 100 < min(spans) < 500
+
+
+def test_room_for_rows_to_come_goes_before_the_rows_that_are_there() -> None:
+    fleet = Fleet(memory_mib=1)
+    fleet.run(10, {f"gpu{number}": 300 for number in range(80)})
+    assert fleet.bytes <= MIB
+    assert fleet.hosts.kept().share > 0.2
+    assert fleet.span_s("gpu0") == 5
+
+
+def test_thousands_of_hosts_too_many_are_looked_at_a_few_times() -> None:
+    histories = [RecentHistory(900, 86_400) for _ in range(50)]
+    keys = [SeriesKey(f"m{number}", 0, "") for number in range(300)]
+    points = Points("gpu", 0.0, Layout(keys, [""] * 300), [1.0] * 300)
+    for history in histories:
+        for time in range(0, 900, 5):
+            history.append(time, points, 15.0)
+    looks = 0
+
+    def forget(history: RecentHistory) -> None:
+        nonlocal looks
+        looks += 1
+        history.forget(900)
+
+    Budget(MIB // 2).keep(histories, forget)
+    assert sum(history.bytes for history in histories) <= MIB // 2
+    assert looks <= 20 * len(histories)
 
 
 def test_the_history_grows_again_when_hosts_have_gone() -> None:

@@ -21,6 +21,7 @@ from cluster_dash_server.receive.access import WRONG
 from cluster_dash_server.receive.tokens import (
     PREFIX,
     TokenFileError,
+    Tokens,
     make_token,
     read_tokens,
     revoke_tokens,
@@ -257,6 +258,18 @@ def test_the_file_is_looked_at_once_a_second_and_not_with_each_post(site: Site) 
     assert site.status(site.token) == 200
     site.a_moment_later()
     assert site.status(site.token) == 401
+
+
+def test_with_a_background_step_that_looks_no_post_reads_the_file(tmp_path: Path) -> None:
+    path, now_s = tmp_path / "tokens.json", [0.0]
+    token = make_token(path, "gpu01", 0.0)
+    tokens = Tokens(path, lambda: now_s[0])
+    wait_s = tokens.watch()
+    revoke_tokens(path, "gpu01")
+    now_s[0] += 10 * wait_s
+    assert tokens.host_of(token) == "gpu01"
+    tokens.watch()
+    assert tokens.host_of(token) is None
 
 
 def test_a_second_machine_with_the_same_token_is_refused_and_shown_and_the_first_goes_on(site: Site) -> None:

@@ -8,7 +8,7 @@ from .history import RecentHistory
 
 MOST_OF_MEAN = 4
 """While memory is short a host has at most so many times what each would have: one must not eat the others' history."""
-SHORTER, LONGER = 0.95, 1.02
+SHORTER, SHORTER_AT_ONCE, LONGER = 0.95, 0.7, 1.02
 LONGER_BELOW = 0.9
 SHORTEST = 0.005
 
@@ -30,8 +30,8 @@ class Budget:
             forget(history)
         if self._used(histories) > self.limit_bytes:
             self._cut_the_largest(histories, forget)
-        while self._used(histories) > self.limit_bytes and self.share > SHORTEST:
-            self.share *= SHORTER
+        while (used := self._used(histories)) > self.limit_bytes and self.share > SHORTEST:
+            self.share *= _shorter(used, self.limit_bytes)
             for history in histories:
                 history.share = min(self.share, history.share)
                 forget(history)
@@ -40,9 +40,14 @@ class Budget:
         most = MOST_OF_MEAN * self.limit_bytes / len(histories)
         for history in histories:
             while history.bytes > most and history.share > SHORTEST:
-                history.share *= SHORTER
+                history.share *= _shorter(history.bytes, most)
                 forget(history)
 
     @staticmethod
     def _used(histories: Sequence[RecentHistory]) -> int:
         return sum(history.bytes for history in histories)
+
+
+def _shorter(used: int, limit: float) -> float:
+    """By what it is tried next. A small step for each try would keep the server busy for seconds with 10,000 hosts."""
+    return min(SHORTER, max(SHORTER_AT_ONCE, limit / used))

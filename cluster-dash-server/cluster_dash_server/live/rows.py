@@ -63,6 +63,14 @@ class _Block:
         self.values[start : start + len(values)] = values
         self.time.append(time)
 
+    def shrink(self, room: int) -> None:
+        """To so much room, or to what its rows take; who reads it keeps the arrays that were."""
+        room = max(room, len(self.time))
+        if room < self.room:
+            width = len(self.layout.series)
+            self.cost -= (self.room - room) * (8 + 4 * width)
+            self.room, self.values = room, self.values[: room * width]
+
 
 class Rows:
     """Not safe for threads by itself, except that a `Segment` stays readable. Whole blocks of old rows go at once."""
@@ -120,6 +128,8 @@ class Rows:
             self._drop(first)
         if self._blocks:
             self._forget_in_block(self._blocks[0], before, at_least, at_most)
+        if self._blocks:
+            self._shrink(self._blocks[-1])
 
     def _forget_in_block(self, only: _Block, before: float, at_least: int, at_most: int) -> None:
         old = sum(1 for time in only.time if time < before)
@@ -132,6 +142,12 @@ class Rows:
                 for row in range(len(only.time) - keep, len(only.time)):
                     block.append(only.time[row], only.values[row * width : (row + 1) * width])
                 self.rows = keep
+
+    def _shrink(self, newest: _Block) -> None:
+        """Where `block_rows` has become less since it was made."""
+        self.bytes -= newest.cost
+        newest.shrink(self.block_rows)
+        self.bytes += newest.cost
 
     def _drop(self, block: _Block) -> None:
         self._blocks.remove(block)

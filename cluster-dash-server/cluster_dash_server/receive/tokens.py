@@ -146,13 +146,14 @@ class Tokens:
         self._seen: tuple[int, ...] | None = None
         self._was_there = False
         self._looking = threading.Lock()
+        self._is_watched = False
         self._look_at_s = monotonic() + LOOK_EVERY_S
         self._look()
 
     def host_of(self, credential: str) -> str | None:
         """None: it is no token, or not one that is valid now. Found by its hash, so time tells nothing about it."""
         self._refresh()
-        return self._hosts.get(_hash(credential)) if len(credential) <= LONGEST else None
+        return self._hosts.get(_hash(credential)) if self._hosts and len(credential) <= LONGEST else None
 
     def __len__(self) -> int:
         self._refresh()
@@ -164,8 +165,14 @@ class Tokens:
         self._refresh()
         return self._trouble
 
+    def watch(self) -> float:
+        """A background step. From its first run on nobody else looks: a file system that hangs holds up no post."""
+        self._look()
+        self._is_watched = True
+        return LOOK_EVERY_S
+
     def _refresh(self) -> None:
-        if self._monotonic() >= self._look_at_s and self._looking.acquire(blocking=False):
+        if not self._is_watched and self._monotonic() >= self._look_at_s and self._looking.acquire(blocking=False):
             try:
                 self._look_at_s = self._monotonic() + LOOK_EVERY_S
                 self._look()

@@ -6,6 +6,7 @@ one that reads a byte now and then. Here a request has a time to come whole, and
 
 from __future__ import annotations
 
+import select
 import socket
 import time
 from typing import TYPE_CHECKING, ClassVar
@@ -15,7 +16,7 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.task import ErrorTask, WSGITask
-from waitress.wasyncore import dispatcher
+from waitress.wasyncore import dispatcher, readwrite
 
 from .answer import Answer
 from .parsing import JsonErrorTask, StrictParser
@@ -84,12 +85,18 @@ class Channel(HTTPChannel):
         return sent
 
     def service(self) -> None:
-        """In a thread of the pool."""
+        """In a thread of the pool, or in the loop's."""
         self.server.connections.serving.channel = self
         self.has_answered = True
         super().service()
         self.server.connections.release(self)
         self.server.connections.answered += 1
+
+    def answer_at_once(self) -> None:
+        """In the loop's thread, which sends what it can of the answer."""
+        self.service()
+        if self.connected:
+            readwrite(self, select.POLLOUT)
 
     def del_channel(self, map: dict[int, dispatcher] | None = None) -> None:  # noqa: A002
         super().del_channel(map)

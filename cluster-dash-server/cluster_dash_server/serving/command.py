@@ -17,6 +17,9 @@ from .systemd import Notifier
 
 log = logging.getLogger(__name__)
 
+POSTS = {("POST", "/")}
+"""Of the hosts, thousands in a second; `receive.posts` answers them before Flask."""
+
 
 def add(commands: Any) -> None:
     """`commands` as argparse's add_subparsers gives it."""
@@ -52,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         max_connections=max_connections,
         max_body_bytes=config.limits.body_bytes,
         notifier=Notifier(),
+        at_once=POSTS,
         on_end=app.extensions["held_streams"].end,
     )
     log.info("cluster-dash: %s", "  ".join(map(address_of, sockets)))

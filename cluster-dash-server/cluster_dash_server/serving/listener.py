@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from collections import deque
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 from waitress.adjustments import Adjustments
@@ -19,6 +21,8 @@ from .loop import Watched
 log = logging.getLogger(__name__)
 
 ACCEPTED_AT_ONCE = 64
+TURN_S = 0.02
+"""So long the loop's thread answers before it looks at the connections again."""
 PAUSE_S = 0.2
 """Without a descriptor for a newcomer; asking again at once would take all of the processor."""
 
@@ -34,8 +38,12 @@ class Listener(TcpWSGIServer):
         threads: ThreadedTaskDispatcher,
         adjustments: Adjustments,
         connections: Connections,
+        at_once: Collection[tuple[str, str]],
     ) -> None:
         self.connections = connections
+        self.waiting: deque[Channel] = deque()
+        """With a request that the loop's thread answers. Any thread may append."""
+        self._at_once = at_once
         self._watched = watched
         self._is_woken = False
         self._paused_until = 0.0
@@ -74,6 +82,27 @@ class Listener(TcpWSGIServer):
     def fix_addr(self, addr: tuple[Any, ...]) -> tuple[str, int]:
         """An IPv4 client of a socket for both is known by its IPv4 address."""
         return str(addr[0]).removeprefix("::ffff:"), int(addr[1])
+
+    def add_task(self, task: Channel) -> None:
+        """The channel's first request is to be answered, by the loop's thread or by one of the pool.
+
+        Not by the loop's while an answer before it is to be sent, which is what the loop must do then.
+        """
+        request = task.requests[0]
+        is_free = request.error is None and not task.total_outbufs_len
+        if is_free and (request.command, request.path) in self._at_once:
+            self.waiting.append(task)
+        else:
+            self.task_dispatcher.add_task(task)
+
+    def answer_at_once(self) -> None:
+        """In the loop's thread."""
+        self._is_woken = True  # it looks at all that was touched before it waits again
+        until = time.monotonic() + TURN_S
+        for _ in range(len(self.waiting)):
+            self.waiting.popleft().answer_at_once()
+            if time.monotonic() >= until:
+                return
 
     def resume(self, now: float) -> None:
         """Accepts again after a pause. `now` by time.monotonic."""

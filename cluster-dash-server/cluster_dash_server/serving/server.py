@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import FrameType
 from typing import Any
 
@@ -43,9 +43,11 @@ class Server:
         max_connections: int,
         max_body_bytes: int,
         notifier: Notifier | None = None,
+        at_once: Collection[tuple[str, str]] = (),
         on_end: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`at_once`: method and path of what the loop's thread answers itself. It is short and waits for nothing."""
         self._notifier = notifier or Notifier({})
         self._on_end = on_end
         """Told before what was asked is answered: an answer that goes on for ever must end itself."""
@@ -59,7 +61,8 @@ class Server:
         self.connections = Connections(max_connections, deadlines)
         adjustments = _adjustments(settings, max_body_bytes)
         self._listeners = [
-            Listener(application, sock, self._watched, self._threads, adjustments, self.connections) for sock in sockets
+            Listener(application, sock, self._watched, self._threads, adjustments, self.connections, at_once)
+            for sock in sockets
         ]
         self._threads.set_thread_count(settings.threads)
         self._ending = False
@@ -93,13 +96,18 @@ class Server:
         self.end()
 
     def _step(self) -> None:
-        for listener in self._listeners:
-            listener.woken()
-        self._loop.run_once(TICK_S)
+        self._turn(TICK_S)
         now = self._monotonic()
         if now >= self._next_tick:
             self._next_tick = now + TICK_S
             self._tick(now)
+
+    def _turn(self, timeout_s: float) -> None:
+        for listener in self._listeners:
+            listener.woken()
+        self._loop.run_once(0 if any(listener.waiting for listener in self._listeners) else timeout_s)
+        for listener in self._listeners:
+            listener.answer_at_once()
 
     def _tick(self, now: float) -> None:
         self.connections.close_late(now)
@@ -121,9 +129,7 @@ class Server:
         began = self._monotonic()
         is_open = True
         while is_open and self._monotonic() - began < DRAIN_S:
-            for listener in self._listeners:
-                listener.woken()
-            self._loop.run_once(0.05)
+            self._turn(0.05)
             if self._monotonic() - began > READ_S:
                 is_open = self.connections.close_idle()
 

@@ -1,0 +1,128 @@
+"""What the loop's thread answers itself, beside what the pool answers: the real server, a small application."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from cluster_dash_server.config import Serve
+from cluster_dash_server.serving.server import Server
+from cluster_dash_server.serving.sockets import listen
+
+LARGE = 20 * 2**20
+GET, POST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+BROKEN = POST.replace(b" / ", b" /broken ")
+LARGEST = GET.replace(b" / ", b" /large ")
+
+
+class Site:
+    """A server with one thread in its pool. GET waits until it may go on; POST is answered at once."""
+
+    def __init__(self) -> None:
+        self.asked, self.may_go_on = threading.Event(), threading.Event()
+        listening = listen("127.0.0.1:0")
+        self._port = listening.getsockname()[1]
+        self.server = Server(
+            self._application,
+            [listening],
+            Serve(threads=1),
+            max_connections=20,
+            max_body_bytes=2**20,
+            at_once={("POST", "/"), ("POST", "/broken")},
+        )
+        self._thread = threading.Thread(target=self.server.run)
+        self._thread.start()
+
+    def _application(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        if path == "/broken":
+            raise RuntimeError("broken")
+        if method == "GET" and path == "/":
+            self.asked.set()
+            assert self.may_go_on.wait(20)
+        body = b"x" * LARGE if path == "/large" else method.encode()
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self._port), 20)
+
+    def end(self) -> None:
+        self.may_go_on.set()
+        if self._thread.is_alive():
+            self.server.end()
+            self._thread.join(20)
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site()
+    yield site
+    site.end()
+
+
+def read_until(connection: socket.socket, words: bytes) -> bytes:
+    got = bytearray()
+    while not got.endswith(words):
+        piece = connection.recv(2**20)
+        assert piece, bytes(got[-300:])
+        got += piece
+    return bytes(got)
+
+
+def test_posts_are_answered_while_every_thread_of_the_pool_is_taken(site: Site) -> None:
+    with site.connect() as page, site.connect() as mole:
+        page.sendall(GET)
+        assert site.asked.wait(20)
+        for _ in range(3):
+            mole.sendall(POST)
+            read_until(mole, b"POST")
+        site.may_go_on.set()
+        read_until(page, b"GET")
+
+
+def test_answers_over_one_connection_keep_the_order_of_their_requests(site: Site) -> None:
+    with site.connect() as connection:
+        connection.sendall(POST + GET + POST + POST)
+        assert site.asked.wait(20)
+        site.may_go_on.set()
+        got = b""
+        while got.count(b"HTTP/1.1 200") < 4 or not got.endswith(b"POST"):
+            got += connection.recv(65536)
+    assert [part.split(b"\r\n\r\n")[1] for part in got.split(b"HTTP/1.1 ")[1:]] == [b"POST", b"GET", b"POST", b"POST"]
+
+
+def test_a_post_behind_an_answer_that_nobody_reads_holds_up_no_other(site: Site) -> None:
+    with site.connect() as slow, site.connect() as mole:
+        slow.sendall(LARGEST + POST)
+        mole.sendall(POST)
+        read_until(mole, b"POST")
+        assert len(read_until(slow, b"POST")) > LARGE
+
+
+def test_an_application_that_fails_ends_that_connection_alone(site: Site) -> None:
+    with site.connect() as broken, site.connect() as mole:
+        broken.sendall(BROKEN)
+        assert read_until(broken, b"\n").startswith(b"HTTP/1.1 500")
+        mole.sendall(POST)
+        read_until(mole, b"POST")
+
+
+def test_a_client_that_left_before_its_answer_harms_nobody(site: Site) -> None:
+    for _ in range(20):
+        with site.connect() as gone:
+            gone.sendall(POST)
+    with site.connect() as mole:
+        mole.sendall(POST + POST)
+        read_until(mole, b"POST")
+
+
+def test_what_came_before_the_end_is_answered(site: Site) -> None:
+    with site.connect() as mole:
+        mole.sendall(POST)
+        site.end()
+        assert read_until(mole, b"POST").startswith(b"HTTP/1.1 200")
