@@ -196,6 +196,23 @@ def test_where_can_i_run_names_free_gpus_of_one_host(looking: Watched, lab: Lab)
     expect(page.locator("#where-answer")).to_contain_text("No host has 8 such GPUs free now")
 
 
+@pytest.mark.parametrize(("gpus", "mem"), [("1", "0"), ("1", "10"), ("1", "75"), ("2", "0"), ("4", "40")])
+def test_where_can_i_run_answers_as_the_server_does_in_a_terminal(
+    looking: Watched, lab: Lab, gpus: str, mem: str
+) -> None:
+    page = open_overview(looking)
+    page.locator("#where-gpus").select_option(gpus)
+    page.locator("#where-mem").select_option(mem)
+    offers = lab.server.get(f"/api/free?gpus={gpus}&mem={mem}", "application/json").json()["hosts"]
+    best = offers[0]
+    alike = [  # within a second: a row tells no less
+        (f"ssh {each['host']}", each["cuda_visible_devices"])
+        for each in offers
+        if each["left"] == best["left"] and abs(each["free_for_s"] - best["free_for_s"]) <= 1
+    ]
+    assert tuple(page.locator("#where-line").inner_text().split("\nexport CUDA_VISIBLE_DEVICES=")) in alike
+
+
 # What a person does
 
 

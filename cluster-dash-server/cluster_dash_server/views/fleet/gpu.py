@@ -11,7 +11,7 @@ from typing import Any, overload
 
 import orjson
 
-from ...gpus import NO_INDEX, WORKS_FROM_PERCENT, Gpu
+from ...gpus import NO_INDEX, WORKS_FROM_PERCENT, Gpu, MigInstance
 from ...live.watch import BUSY, IDLE, GpuNow
 from ...query import by_device
 from ...throttle import reasons_of
@@ -131,10 +131,20 @@ def document_of(
         if todo:
             entry["todo"] = todo
     if gpu.is_split:
-        entry["mig"] = [
-            {"name": shown(each.name), "used_mib": each.used_mib, "total_mib": each.total_mib} for each in gpu.mig
-        ]
+        entry["mig"] = [_instance(each, may_be_taken=what != OFF and gpu.state == "ok") for each in gpu.mig]
     return entry
+
+
+def _instance(instance: MigInstance, *, may_be_taken: bool) -> dict[str, Any]:
+    """With its UUID only where it is free, as of GPUs."""
+    told: dict[str, Any] = {
+        "name": shown(instance.name),
+        "used_mib": instance.used_mib,
+        "total_mib": instance.total_mib,
+    }
+    if may_be_taken and instance.is_free:
+        told["uuid"] = shown_uuid(instance.uuid)
+    return told
 
 
 def _reasons(gpu: Gpu, now: GpuNow, users: list[str]) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 // Takes a GPU or a host, gives what its card says: what it is, why, since when, what to do. Text only, no page.
 
 import { ageOf } from "./fleet.js";
-import { MISSING, clock, counted, duration, gib, modelName, ofGib, percent, printable, rate } from "./wording.js";
+import { MISSING, clock, counted, duration, gib, instanceName, modelName, ofGib, percent, printable, rate } from "./wording.js";
 
 /**
  * @typedef {import("./fleet.js").Host} Host
@@ -46,7 +46,7 @@ export function explainGpu(host, gpu, nowMs) {
     lines.push(["last used by", gpu.users.map(printable).join(", ")]);
   }
   for (const instance of gpu.mig ?? []) {
-    lines.push([`MIG ${instanceName(printable(instance.name))}`, ofGib([inGib(instance.used_mib), inGib(instance.total_mib)])]);
+    lines.push([instanceName(instance.name), ofGib([inGib(instance.used_mib), inGib(instance.total_mib)])]);
   }
   if (gpu.idle_s != null && gpu.is === "idle") lines.push(["without work for", duration(gpu.idle_s + sinceMessage(host, age))]);
   else if (gpu.since_s != null) lines.push([`${GPU_WORDING[gpu.is]} for`, duration(gpu.since_s + sinceMessage(host, age))]);
@@ -119,6 +119,3 @@ export function spokenGpu(gpu, words) {
   if (gpu.mem?.[0] != null && gpu.is !== "lost" && gpu.is !== "hung") parts.push(`${ofGib(gpu.mem)} held`);
   return parts.join(", ");
 }
-
-/** NVIDIA names an instance with its GPU: "NVIDIA A100-SXM4-80GB MIG 3g.40gb". @param {string} name */
-const instanceName = (name) => name.replace(/^.*\bMIG\s+/, "");

@@ -3,7 +3,7 @@
 /**
  * @typedef {"free" | "busy" | "idle" | "lost" | "hung" | "error" | "unknown" | "off"} GpuState
  * @typedef {[number | null, number | null]} Pair  used or now, and how much there is
- * @typedef {{ name: string, used_mib: number | null, total_mib: number | null }} Mig
+ * @typedef {{ name: string, used_mib: number | null, total_mib: number | null, uuid?: string | null }} Mig  an instance; `uuid` where it is free
  * @typedef {object} Gpu
  * @property {number | null} i  its index; null where the driver has none for it
  * @property {GpuState} is

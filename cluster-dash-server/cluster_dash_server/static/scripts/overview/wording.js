@@ -77,6 +77,11 @@ export function modelName(model) {
   return model ? printable(model).replace(/^(NVIDIA|AMD)\s+/i, "").replace(/^(GeForce|Tesla|Instinct)\s+/i, "") : "";
 }
 
+/** NVIDIA names an instance with its GPU, "NVIDIA A100-SXM4-80GB MIG 3g.40gb", which is MIG 3g.40gb. @param {string} name */
+export function instanceName(name) {
+  return `MIG ${printable(name).replace(/^.*\bMIG\s+/, "")}`;
+}
+
 /** @param {number} epochSeconds */
 export function clock(epochSeconds) {
   return new Date(epochSeconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
