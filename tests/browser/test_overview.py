@@ -385,6 +385,33 @@ def test_all_of_it_by_keyboard(looking: Watched) -> None:
     assert page.evaluate("document.activeElement.className").startswith("tile")
 
 
+COVERED = """() => {
+    const node = document.activeElement;
+    const box = node.getBoundingClientRect();
+    const [x, y] = [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
+    const edges = [[x, box.top + 2], [x, box.bottom - 2], [box.left + 2, y], [box.right - 2, y]];
+    const over = edges.map(([x, y]) => document.elementFromPoint(x, y)).filter((each) => !node.contains(each));
+    const named = (each) => each && `${each.tagName} ${each.className} ${each.textContent.trim().slice(0, 40)}`;
+    return over.length ? `${named(node)} at ${Math.round(box.top)} under ${over.map(named)}` : null;
+}"""
+
+
+@pytest.mark.parametrize("size", [(1440, 480), (900, 420), (390, 640)])
+def test_what_has_the_focus_is_never_covered(browser: Browser, lab: Lab, size: tuple[int, int]) -> None:
+    with watch(browser, lab.server, viewport={"width": size[0], "height": size[1]}) as watched:
+        page = open_overview(watched)
+        page.locator("aside details:not([open]) summary").evaluate_all("(all) => all.forEach((each) => each.click())")
+        page.locator("body").evaluate("() => document.activeElement.blur()")
+        keys = ["Tab"] * 50 + ["Shift+Tab"] * 45 + ["Tab"] * 45
+        for key in keys:
+            page.keyboard.press(key)
+            assert page.evaluate(COVERED) is None, key
+        page.locator("#rows .tile").first.focus()
+        for key in [*["ArrowDown"] * 24, *["ArrowUp"] * 24]:
+            page.keyboard.press(key)
+            assert page.evaluate(COVERED) is None, key
+
+
 # On what it is looked at
 
 
