@@ -181,6 +181,29 @@ def test_who_uses_what_adds_up(looking: Watched, lab: Lab) -> None:
     assert shown == held
 
 
+def test_the_users_table_tells_what_is_held_idle_and_sorts(looking: Watched, lab: Lab) -> None:
+    page = open_overview(looking)
+    told = {user["user"]: user for user in lab.server.get("/api/hosts").json()["users"]}
+    page.locator("#users-more").click()
+
+    def column(place: int) -> list[str]:
+        return page.locator(f"#users-body tr > :nth-child({place})").all_inner_texts()
+
+    assert dict(zip(column(1), column(3), strict=True)) == {name: str(user["idle"]) for name, user in told.items()}
+    assert any(user["idle"] for user in told.values())
+    page.get_by_role("button", name="idle", exact=True).and_(page.locator("[data-users]")).click()
+    until(lambda: column(3) == sorted(column(3), key=int, reverse=True))
+    expect(page.get_by_role("columnheader", name="idle")).to_have_attribute("aria-sort", "descending")
+    page.locator("[data-users=name]").focus()
+    page.keyboard.press("Enter")
+    until(lambda: column(1) == sorted(told))
+    page.keyboard.press("Enter")
+    until(lambda: column(1) == sorted(told, reverse=True))
+    assert page.url.endswith("?users=name&users_dir=desc")
+    page.go_back()
+    until(lambda: column(1) == sorted(told))
+
+
 def test_where_can_i_run_names_free_gpus_of_one_host(looking: Watched, lab: Lab) -> None:
     page = open_overview(looking)
     page.locator("#where-gpus").select_option("4")

@@ -7,7 +7,7 @@ test("durations as the server words them", () => {
   const words = { 0: "0 s", 59.4: "59 s", 60: "1 min", 3599: "59 min", 3600: "1 h", 8040: "2 h 14 min", 86400: "1 d", 273600: "3 d 4 h" };
   for (const [seconds, word] of Object.entries(words)) assert.equal(duration(Number(seconds)), word);
   assert.equal(duration(-3), "0 s");
-  assert.deepEqual([8040, 780, 5].map(shortDuration), ["2 h", "13 m", "5 s"]);
+  assert.deepEqual([8040, 780, 5].map(shortDuration), ["2h", "13m", "5s"]);
 });
 
 test("what is missing is a dash, what is nothing is 0", () => {

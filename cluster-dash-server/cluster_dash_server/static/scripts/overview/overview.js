@@ -26,7 +26,7 @@ class Overview {
     this.test = parseFilter(this.view.q);
     this.live = new Live();
     this.totals = new Totals();
-    this.users = new Users((word) => this.change({ q: toggleWord(this.view.q, word) }));
+    this.users = new Users(this.view, (word) => this.change({ q: toggleWord(this.view.q, word) }), (change) => this.change(change));
     this.where = new Where();
     this.tools = new Tools(() => this.view, (change, isTyping) => this.change(change, isTyping));
     this.place = byId("hosts");
@@ -113,7 +113,7 @@ class Overview {
     byId("no-match").hidden = isEmpty || arranged.hosts > 0;
     this.place.hidden = arranged.hosts === 0;
     this.totals.draw(fleet);
-    this.users.draw(fleet.users, view.q);
+    this.users.draw(fleet.users, view);
     this.where.draw(fleet);
     this.tools.draw(view, { shown: arranged.hosts, all: fleet.hosts.size, gpus: arranged.gpus, tagKeys: tagKeys(fleet.hosts.values()), counts: this.counts() });
   }

@@ -2,7 +2,7 @@
 
 import { byId, make, setAttribute, setText } from "./dom.js";
 import { hasWord, toggleWord } from "./filter.js";
-import { firstDirection } from "./view.js";
+import { firstDirection, turned } from "./view.js";
 
 /**
  * @typedef {import("./view.js").View} View
@@ -80,10 +80,4 @@ export class Tools {
     }
     if (this.group.value !== view.group) this.group.value = view.group;
   }
-}
-
-/** The same head again turns the order round. @param {View} view @param {string} sort @returns {Partial<View>} */
-function turned(view, sort) {
-  if (view.sort !== sort) return { sort, dir: firstDirection(sort) };
-  return { dir: view.dir === "asc" ? "desc" : "asc" };
 }

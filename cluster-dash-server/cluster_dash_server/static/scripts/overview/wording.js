@@ -13,10 +13,10 @@ export function duration(seconds) {
   return whole >= 60 ? `${Math.floor(whole / 60)} min` : `${whole} s`;
 }
 
-/** One unit, for a tile: 3 h, 13 m. @param {number} seconds */
+/** One unit, for a tile: 3h, 13m. @param {number} seconds */
 export function shortDuration(seconds) {
   const [number, unit] = duration(seconds).split(" ");
-  return `${number} ${unit === "min" ? "m" : unit}`;
+  return `${number}${unit === "min" ? "m" : unit}`;
 }
 
 /** @param {number | null | undefined} value */
