@@ -145,7 +145,7 @@ def test_where_nothing_fits_it_says_what_comes_closest_and_curl_f_fails() -> Non
     assert answer.status_code == 404
     assert answer.text.splitlines() == [
         "# Nobody has 4 free GPUs on one host right now.",
-        "# The most on one host are 3, on a. 1 is held without work: curl / says by whom.",
+        "# The most on one host are 3, on a. 1 is held idle: curl / says by whom.",
     ]
     json = lab.client.get("/api/free?gpus=4")
     assert (json.status_code, json.json and json.json["hosts"]) == (200, [])

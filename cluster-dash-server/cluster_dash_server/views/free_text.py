@@ -42,7 +42,7 @@ def closest_text(most: tuple[str, int], idle: int) -> str:
     host, count = most
     nearest = f"The most on one host are {count}, on {printable(host)}." if count else "No GPU that fits is free."
     if idle:
-        nearest += f" {idle} {'is' if idle == 1 else 'are'} held without work: curl / says by whom."
+        nearest += f" {idle} {'is' if idle == 1 else 'are'} held idle: curl / says by whom."
     return nearest
 
 

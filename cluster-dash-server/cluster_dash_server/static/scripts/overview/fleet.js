@@ -142,6 +142,13 @@ const BAD = new Set(["lost", "hung", "error"]);
 /** @param {Gpu} gpu */
 export const isBad = (gpu) => BAD.has(gpu.is);
 
+const HOT_FROM_C = 85; // below where data-centre cards slow down, at 87 to 92
+
+/** By the card's own word, else by a temperature that is too much for any; idle or not. @param {Gpu} gpu */
+export function isHot(gpu) {
+  return (gpu.throttled ?? []).some((reason) => reason.startsWith("too hot")) || (gpu.temp ?? 0) >= HOT_FROM_C;
+}
+
 /** Whether a person should look at it: not up, something wrong with a GPU, or a note that is more than information. @param {Host} host */
 export function hasProblem(host) {
   return host.is !== "up" || host.notes.some((note) => note.level !== "info") || host.gpus.some(isBad);

@@ -2,7 +2,7 @@
 
 import { fill, make, setAttribute, setClass, setStyle, setText } from "./dom.js";
 import { ageOf } from "./fleet.js";
-import { HOST_WORDING } from "./explain.js";
+import { HOST_WORDS, stateOf } from "./states.js";
 import { drawTile, makeTile } from "./tile.js";
 import { counted, duration, modelName, ofGib, percent, printable, share } from "./wording.js";
 
@@ -87,7 +87,8 @@ export class HostRow {
     this.memory.draw(share(host.mem), `memory ${ofGib(host.mem)}`, "", true);
     this.disk.draw(host.disk?.percent, `fullest disk ${mount}`.trim(), mount, true);
     this.spark.draw(host.spark ?? [], host.spark_of ?? "gpu");
-    setClass(this.element, `host ${host.is}${host.notes.some((note) => note.level === "bad") ? " bad" : ""}`);
+    const state = stateOf(host);
+    setClass(this.element, `host ${host.is}${state === host.is ? "" : ` ${state}`}${host.notes.some((note) => note.level === "bad") ? " bad" : ""}`);
   }
 
   /** @param {Host} host */
@@ -116,7 +117,8 @@ export class HostRow {
     if (!this.host) return;
     const age = ageOf(this.host, nowMs);
     setText(this.ago, age === null ? "" : duration(age));
-    setText(this.state, this.host.is === "up" ? "" : (HOST_WORDING[this.host.is] ?? this.host.is));
+    const state = stateOf(this.host);
+    setText(this.state, state === "up" ? "" : (HOST_WORDS[state] ?? state));
   }
 }
 
@@ -129,14 +131,14 @@ function sameHit(a, b) {
 
 /** @param {Host} host */
 function noGpuWords(host) {
-  if (host.is === "silent") return "nothing known yet";
+  if (host.is === "silent") return "expected, has not reported yet";
   const trouble = host.notes.find((note) => note.kind === "gpu");
-  return trouble ? (trouble.text.startsWith("GPUs hung") ? "driver hung: GPUs not known" : "GPUs not readable") : "no GPU";
+  return trouble ? (trouble.text.startsWith("GPUs hung") ? "hung: GPUs not known" : "GPUs not readable") : "no GPU";
 }
 
 /** @param {Host} host */
 function modelWords(host) {
-  if (host.is === "silent") return "expected";
+  if (host.is === "silent") return "";
   if (host.gpus.length === 0) return host.cpus ? counted(host.cpus, "core") : "";
   return `${modelName(host.model) || "GPU"} × ${host.gpus.length}`;
 }
@@ -226,7 +228,7 @@ export class GroupRow {
     setText(this.label, printable(item.label));
     const words = [up === hosts ? counted(hosts, "host") : `${up} of ${counted(hosts, "host")} up`];
     if (gpus) words.push(`${gpus} GPUs`, `${busy} in use`, `${idle} held idle`, `${free} free`);
-    if (bad) words.push(`${bad} lost, hung or failing`);
+    if (bad) words.push(`${bad} lost, hung or error`);
     setText(this.sums, words.join(" · "));
   }
 
