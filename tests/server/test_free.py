@@ -116,8 +116,9 @@ def test_an_instance_of_a_split_gpu_is_offered_alone() -> None:
     assert "GPU 0, NVIDIA A100 80GB, its instance 1g.10gb, 9.5 GiB free" in text
     assert "CUDA_VISIBLE_DEVICES=MIG-1\n" in text
     assert "CUDA_VISIBLE_DEVICES=MIG-3\n" in lab.client.get("/free.txt?mem=20").text
-    (host,) = lab.client.get("/api/hosts").json["hosts"]  # pyright: ignore
-    assert [each.get("uuid") for each in host["gpus"][0]["mig"]] == ["MIG-1", None, "MIG-3"]
+    host: dict[str, Any] = lab.client.get("/api/hosts").json["hosts"][0]  # pyright: ignore
+    split: list[dict[str, Any]] = host["gpus"][0]["mig"]
+    assert [each.get("uuid") for each in split] == ["MIG-1", None, "MIG-3"]
 
 
 def test_the_text_has_ready_lines_best_first() -> None:

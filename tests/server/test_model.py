@@ -98,7 +98,7 @@ def test_a_row_has_what_the_contract_says() -> None:
             "kind": "disk",
             "level": "warn",
             "text": "/data is 93 % full",
-            "since_s": None,
+            "since_s": 2,
             "todo": "du -xh --max-depth=2 /data",
         }
     ]

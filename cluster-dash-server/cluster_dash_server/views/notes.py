@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from ..live.watch import NEARLY_FULL_PERCENT
 from ..query import Disk, HostNow, RivalNow
 from .wording import duration, percent
 
 DAY_S = 86_400
-NEARLY_FULL_PERCENT, FULL_PERCENT = 90, 95
+FULL_PERCENT = 95
+REBOOT_PENDING = "reboot pending"
+_TOLD_SINCE = re.compile(r"(.*) \(since (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\)", re.DOTALL)
+"""How a mole ends what is wrong with a GPU: with its own host's time."""
 
 Level = Literal["bad", "warn", "info"]
 
@@ -22,8 +27,32 @@ class Note(NamedTuple):
     text: str
     """What is the case, without since when."""
     since_s: float | None
-    """None where it isn't known."""
+    """For how long this server has seen it; None where it isn't known."""
     todo: str
+    told_since: str | None = None
+    """Since when it is by the mole, in its host's time: it may have seen it before."""
+    nameless: str | None = None
+    """`text` in our own words alone, where it has others that may hold a person's name."""
+
+
+def mole_says(text: str) -> tuple[str, str | None]:
+    """What a mole tells of a GPU, and since when by its host's time, where it says so."""
+    found = _TOLD_SINCE.fullmatch(text)
+    return (found[1], found[2]) if found else (text, None)
+
+
+def since_words(since_s: float | None, told_since: str | None) -> str:
+    """For 12 min; both where the mole knows of it, too: whose is which must be plain."""
+    seen = duration(since_s) if since_s is not None and since_s >= 1 else ""
+    if told_since is None:
+        return f"for {seen}" if seen else ""
+    return f"since {told_since} by its mole" + (f", seen here for {seen}" if seen else "")
+
+
+def mount_without_names(mount: str) -> str:
+    """/home/… of /home/alice."""
+    first, *deeper = mount.removeprefix("/").split("/")
+    return f"/{first}/…" if deeper else mount
 
 
 def notes_of(row: HostNow) -> list[Note]:
@@ -52,7 +81,7 @@ def _conflict(row: HostNow, rival: RivalNow) -> Note:
             "Give one of them another name (hostnamectl set-hostname NAME), or end the mole of the one that is to go."
         )
     text = f"{what}: {row.holder} is shown, {rival.label} is refused {tried}"
-    return Note("conflict", "bad", text, rival.since_s, todo)
+    return Note("conflict", "bad", text, rival.since_s, todo, nameless=what)
 
 
 def troubles(row: HostNow) -> Iterator[Note]:
@@ -82,12 +111,15 @@ def _gpus(row: HostNow) -> Iterator[Note]:
     if row.gpu_error:
         state, text = row.gpu_error
         words = "GPUs hung" if state == "hung" else "GPUs not readable"
-        yield Note("gpu", "bad", f"{words}: {text}", row.since_s("gpu"), todo_of_gpu(state))
+        text, told_since = mole_says(text)
+        yield Note("gpu", "bad", f"{words}: {text}", row.since_s("gpu"), todo_of_gpu(state), told_since, words)
         return
     for gpu, now in zip(row.gpus, row.gpus_now, strict=True):
         if gpu.state != "ok":
-            text = f"GPU {gpu.number} {gpu.state}" + (f": {gpu.error}" if gpu.error else "")
-            yield Note("gpu", "bad", text, max(0.0, row.mono_s - now.since_mono_s), todo_of_gpu(gpu.state))
+            what = f"GPU {gpu.number} {gpu.state}"
+            error, told_since = mole_says(gpu.error or "")
+            text, since_s = f"{what}: {error}" if error else what, max(0.0, row.mono_s - now.since_mono_s)
+            yield Note("gpu", "bad", text, since_s, todo_of_gpu(gpu.state), told_since, what)
 
 
 def todo_of_gpu(state: str) -> str:
@@ -111,7 +143,10 @@ def _mole(row: HostNow) -> Iterator[Note]:
     told_as_disks = {f"disk {disk.mount}" for disk in row.disks if disk.stale_since is not None}
     for what, text in errors.items():
         if text != told and what not in told_as_disks:
-            yield Note("mole", "warn", f"mole: {what}: {text}", row.since_s(f"mole:{what}"), TODO_OF.get(what, CHECK))
+            since_s, todo = row.since_s(f"mole:{what}"), TODO_OF.get(what, CHECK)
+            is_reboot = text.startswith(REBOOT_PENDING)
+            nameless = f"mole: {REBOOT_PENDING}" if is_reboot else "mole: something can't be read"
+            yield Note("mole", "warn", f"mole: {what}: {text}", since_s, todo, nameless=nameless)
 
 
 CHECK = "cluster-dash-mole check on the host says what can be read, and as whom."
@@ -120,12 +155,14 @@ TODO_OF = {"driver": "Reboot the host when its GPUs are free, or unload and load
 
 
 def _disk(row: HostNow, disk: Disk) -> Iterator[Note]:
+    nameless = mount_without_names(disk.mount)
     if disk.stale_since is not None:
         since_s = max(0.0, row.latest.timestamp - disk.stale_since) + row.age_s  # both by the host's clock
         todo = f"Its file server doesn't answer: look at {disk.device or 'it'}, then at dmesg of this host."
-        yield Note("nfs", "bad", f"{disk.mount} doesn't answer", since_s, todo)
+        what = "doesn't answer"
+        yield Note("nfs", "bad", f"{disk.mount} {what}", since_s, todo, nameless=f"{nameless} {what}")
     elif disk.percent is not None and disk.percent >= NEARLY_FULL_PERCENT:
         level: Level = "bad" if disk.percent >= FULL_PERCENT else "warn"
-        yield Note(
-            "disk", level, f"{disk.mount} is {percent(disk.percent)} full", None, f"du -xh --max-depth=2 {disk.mount}"
-        )
+        what, since_s = f"is {percent(disk.percent)} full", row.since_s(f"disk:{disk.mount}")
+        todo = f"du -xh --max-depth=2 {disk.mount}"
+        yield Note("disk", level, f"{disk.mount} {what}", since_s, todo, nameless=f"{nameless} {what}")

@@ -38,7 +38,7 @@ PART_WORDS = {
 
 
 def state_of(host: dict[str, Any]) -> str:
-    """Of a host's row: its `is`; of one that is up conflict, where another machine wants its name, or fault of a GPU."""
+    """Of a host's row: `is`; of one that is up conflict, where another machine wants its name, or fault of a GPU."""
     if host["is"] != "up":
         return host["is"]
     kinds = {note["kind"] for note in host["notes"]}

@@ -164,7 +164,12 @@ def _notes_of(host: dict[str, Any]) -> list[tuple[notes.Level, str]]:
     silence: list[tuple[notes.Level, str]] = []
     if host["is"] != "up":
         silence = [("bad", f"{HOST_WORDS[host['is']]}: no post for {duration(host['age_s'])}")]
-    return silence + [(note["level"], note["text"]) for note in host["notes"]]
+    return silence + [(note["level"], _note(note)) for note in host["notes"]]
+
+
+def _note(note: dict[str, Any]) -> str:
+    since = notes.since_words(note["since_s"], note.get("told_since"))
+    return f"{note['text']} ({since})" if since else note["text"]
 
 
 def _with_rest(told: list[str], rest: int) -> list[str]:

@@ -15,7 +15,7 @@ from ...gpus import NO_INDEX, WORKS_FROM_PERCENT, Gpu, MigInstance
 from ...live.watch import BUSY, IDLE, GpuNow
 from ...query import by_device
 from ...throttle import reasons_of
-from ..notes import todo_of_gpu
+from ..notes import mole_says, since_words, todo_of_gpu
 from ..wording import gib, printable
 from .holes import Holes, as_text, part
 
@@ -156,7 +156,8 @@ def _reasons(gpu: Gpu, now: GpuNow, users: list[str]) -> tuple[str, str]:
     if what == BUSY:
         return _quiet(gpu, now), ""
     if what in BAD:
-        return printable(gpu.error or _SAID[what]), todo_of_gpu(what)
+        error, told_since = mole_says(gpu.error or _SAID[what])
+        return printable(error) + (f" ({since_words(None, told_since)})" if told_since else ""), todo_of_gpu(what)
     return _OFF if what == OFF else (_unknown(gpu), "Compare with nvidia-smi on the host.")
 
 

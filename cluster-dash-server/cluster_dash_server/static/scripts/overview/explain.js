@@ -52,6 +52,19 @@ export function explainGpu(host, gpu, nowMs) {
   return { title: `GPU ${gpu.i ?? "?"} of ${printable(host.name)}`, state: GPU_WORDS[gpu.is] ?? gpu.is, kind: gpu.is, lines, said };
 }
 
+/** Since when it is by the mole, which may have seen it first, and for how long this server has seen it; whose is which. @param {import("./fleet.js").Note} note @param {Host} host @param {number | null} age */
+function wholeNote(note, host, age) {
+  const seen = note.since_s ? duration(note.since_s + sinceMessage(host, age)) : "";
+  const told = note.told_since ? `since ${note.told_since} by its mole` : "";
+  const since = told && seen ? `${told}, seen here for ${seen}` : told || (seen && `for ${seen}`);
+  return printable(note.text) + (since && ` (${since})`);
+}
+
+/** The same in a line: of both the one that goes back further. @param {import("./fleet.js").Note} note @param {Host} host @param {number | null} age */
+export function briefNote(note, host, age) {
+  return wholeNote(note.told_since ? { ...note, since_s: null } : note, host, age);
+}
+
 /** How much older the host's post is than when the server wrote it down. @param {Host} host @param {number | null} age */
 const sinceMessage = (host, age) => (age == null || host.age_s == null ? 0 : Math.max(0, age - host.age_s));
 
@@ -82,7 +95,7 @@ export function explainHost(host, nowMs) {
   if (host.tags.length) lines.push(["tags", host.tags.map(printable).join(", ")]);
   const said = host.notes.map((note) => ({
     level: note.level,
-    text: printable(note.text) + (note.since_s ? ` (for ${duration(note.since_s)})` : ""),
+    text: wholeNote(note, host, age),
     todo: note.todo ? printable(note.todo) : null,
   }));
   const silence = silenceOf(host, age);

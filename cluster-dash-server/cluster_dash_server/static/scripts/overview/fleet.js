@@ -21,7 +21,7 @@
  * @property {Mig[]} [mig]
  * @property {string | null} [uuid]
  *
- * @typedef {{ kind: string, level: "bad" | "warn" | "info", text: string, since_s?: number | null, todo?: string | null }} Note
+ * @typedef {{ kind: string, level: "bad" | "warn" | "info", text: string, since_s?: number | null, told_since?: string, todo?: string | null }} Note  `told_since`: by the mole, in its host's time
  * @typedef {"up" | "stale" | "offline" | "silent"} HostState
  * @typedef {object} Row
  * @property {string} name

@@ -2,6 +2,7 @@
 
 import { fill, make, setAttribute, setClass, setStyle, setText } from "./dom.js";
 import { ageOf } from "./fleet.js";
+import { briefNote } from "./explain.js";
 import { HOST_WORDS, stateOf } from "./states.js";
 import { drawTile, makeTile } from "./tile.js";
 import { counted, duration, modelName, ofGib, percent, printable, share } from "./wording.js";
@@ -93,10 +94,9 @@ export class HostRow {
 
   /** @param {Host} host */
   _drawNotes(host) {
-    const [first, ...others] = host.notes;
+    const [first] = host.notes;
     this.notesCell.hidden = first === undefined;
     if (first === undefined) return;
-    setText(this.notes, printable(first.text) + (others.length ? ` +${others.length}` : ""));
     setClass(this.notes, `notes ${host.notes.some((note) => note.level === "bad") ? "bad" : first.level}`);
   }
 
@@ -117,6 +117,8 @@ export class HostRow {
     if (!this.host) return;
     const age = ageOf(this.host, nowMs);
     setText(this.ago, age === null ? "" : duration(age));
+    const [note, ...others] = this.host.notes;
+    if (note) setText(this.notes, briefNote(note, this.host, age) + (others.length ? ` +${others.length}` : ""));
     const state = stateOf(this.host);
     setText(this.state, state === "up" ? "" : (HOST_WORDS[state] ?? state));
   }
