@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import orjson
 import posts
 import pytest
 from clock_standin import wall_beside
@@ -55,8 +56,9 @@ def test_the_moles_own_date_and_what_the_server_saw_are_told_apart(client: Flask
     words = "GPU 0 lost: GPU is lost (since 2026-11-22 10:25:17 by its mole, seen here for 2 min)"
     assert f"gpu01: {words}" in client.get("/").text.splitlines()
     assert words in page_of(client, "gpu01")
-    host: dict[str, Any] = client.get("/api/hosts").json["hosts"][0]  # pyright: ignore
-    note: dict[str, Any] = next(note for note in host["notes"] if note["kind"] == "gpu")
+    host: dict[str, Any] = orjson.loads(client.get("/api/hosts").data)["hosts"][0]
+    notes: list[dict[str, Any]] = host["notes"]
+    note = next(note for note in notes if note["kind"] == "gpu")
     assert (note["text"], note["told_since"]) == ("GPU 0 lost: GPU is lost", "2026-11-22 10:25:17")
     assert host["gpus"][0]["why"] == "GPU is lost (since 2026-11-22 10:25:17 by its mole)"
 

@@ -90,8 +90,8 @@ def test_who_holds_a_gpu_without_work_is_told_the_longest_first() -> None:
     assert lines[3].split()[3] == "hh"
     table = lines[[line.split()[:3] for line in lines].index(["HELD", "IDLE", "BY"]) + 1 :]
     assert [line.split() for line in table[:2]] == [
-        ["bob", "gpu1", "0", "40.0", "GiB", "20m"],
-        ["zoe", "gpu1", "1", "40.0", "GiB", "16m"],
+        ["bob", "gpu1", "0", "40", "GiB", "20m"],
+        ["zoe", "gpu1", "1", "40", "GiB", "16m"],
     ]
 
 
@@ -171,7 +171,7 @@ def test_who_holds_what_stands_below_the_most_first(client: FlaskClient) -> None
     table = lines[[line.split() for line in lines].index(["USER", "GPUS", "IDLE", "UTIL", "MEMORY", "HOSTS"]) + 1 :]
     assert [line.split() for line in table[:2]] == [
         ["zoe", "1", "0", "80%", "68.4", "GiB", "1"],
-        ["bob", "1", "0", "80%", "10.0", "GiB", "1"],
+        ["bob", "1", "0", "80%", "10", "GiB", "1"],
     ]
 
 

@@ -18,7 +18,7 @@ from ..live.hosts import Hosts
 from ..live.rows import SeriesColumns
 from ..points import NO_DEVICE
 from ..query import FleetBucket, HostNow, bucket_s
-from .wording import duration, printable, shorten
+from .wording import duration, number, printable, shorten
 
 Figure = dict[str, Any]
 
@@ -32,6 +32,8 @@ COLOURS = ("#1f77b4", "#e07b00", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e
 FEW_POINTS = 60
 """Up to here each point is marked too: a single one makes no line."""
 OLD_OPACITY = 0.35
+HOVER = ".1~f"
+"""A decimal at most, and no .0 (d3-format)."""
 
 
 def label(text: str, width: int = LONGEST_LABEL) -> str:
@@ -116,12 +118,12 @@ def _bars(
                 "x": [None if value is None else round(value, 2) for value in values],
                 "y": list(range(len(rows))),
                 "customdata": full_names,
-                "text": ["" if value is None else f"{value:.3g}" for value in values],
+                "text": ["" if value is None else number(value) for value in values],
                 "textposition": "auto",
                 "textangle": 0,
                 "cliponaxis": False,
                 "marker": {"opacity": [1 if row.status == "up" else OLD_OPACITY for row in rows]},
-                "hovertemplate": f"%{{customdata}}: %{{x}} {unit} {name}<extra></extra>",
+                "hovertemplate": f"%{{customdata}}: %{{x:{HOVER}}} {unit} {name}<extra></extra>",
             }
             for name, values in traces
         ],
@@ -225,7 +227,7 @@ def lines_figure(title: str, lines: list[tuple[str, SeriesColumns]], unit: str, 
             "name": name,
             "x": times[id(column.time)],
             "y": [round(value * scale, 2) if value == value else None for value in column.value],
-            "hovertemplate": f"%{{y}} {unit}",
+            "hovertemplate": f"%{{y:{HOVER}}} {unit}",
         }
         for name, column in lines
     ]

@@ -58,7 +58,6 @@ def register(app: Flask, warnings: Callable[[], list[str]], plotly: Plotly, guar
     jinja_filters: dict[str, Any] = app.jinja_env.filters
     jinja_filters.update(
         percent=wording.percent,
-        gib=wording.gib,
         mib_as_gib=wording.mib_as_gib,
         number=wording.number,
         rate=wording.rate,

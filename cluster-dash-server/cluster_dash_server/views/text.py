@@ -13,7 +13,7 @@ from . import notes
 from .fleet.model import Look
 from .states import HOST_WORDS, PART_WORDS, state_of
 from .table import Cell, Column, lines
-from .wording import MISSING, brief, duration, gib, percent, printable, shorten
+from .wording import MISSING, brief, duration, number, percent, printable, shorten
 
 WIDTH = 80
 LONGEST_NAME = 24
@@ -122,7 +122,7 @@ def _held(hosts: list[dict[str, Any]], coloured: bool) -> list[str]:
             Cell(", ".join(gpu["users"]) or "nobody that is known"),
             Cell(shorten(printable(host["name"]), LONGEST_NAME)),
             Cell("?" if gpu["i"] is None else str(gpu["i"])),
-            Cell(f"{gib(gpu['mem'][0])} GiB"),
+            Cell(f"{number(gpu['mem'][0])} GiB"),
             Cell(brief(idle_s), "warn"),
         )
         for idle_s, host, gpu in held[:MOST_HELD]
@@ -142,7 +142,7 @@ def _users(look: Look, coloured: bool) -> list[str]:
             Cell(str(user["gpus"])),
             Cell(str(user["idle"]), "warn" if user["idle"] else ""),
             Cell(_percent(user["util"])),
-            Cell(f"{gib(user['mem_gib'])} GiB"),
+            Cell(f"{number(user['mem_gib'])} GiB"),
             Cell(str(user["hosts"])),
         )
         for user in look.users[:MOST_USERS]

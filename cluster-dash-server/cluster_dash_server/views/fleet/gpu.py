@@ -16,7 +16,7 @@ from ...live.watch import BUSY, IDLE, GpuNow
 from ...query import by_device
 from ...throttle import reasons_of
 from ..notes import mole_says, since_words, todo_of_gpu
-from ..wording import gib, printable
+from ..wording import number, printable
 from .holes import Holes, as_text, part
 
 OFF, FREE, UNKNOWN = "off", "free", "unknown"
@@ -152,7 +152,7 @@ def _reasons(gpu: Gpu, now: GpuNow, users: list[str]) -> tuple[str, str]:
     what = now.what
     if what == IDLE:
         whom = " and ".join(users[:3]) or "whoever holds it"
-        return f"holds {gib(in_gib(gpu.used_mib))} GiB and does no work", f"Ask {whom} whether it is still needed."
+        return f"holds {number(in_gib(gpu.used_mib))} GiB and does no work", f"Ask {whom} whether it is still needed."
     if what == BUSY:
         return _quiet(gpu, now), ""
     if what in BAD:

@@ -2,7 +2,7 @@
 
 import { ageOf, isHot } from "./fleet.js";
 import { GPU_WORDS, HOST_WORDS, stateOf } from "./states.js";
-import { MISSING, clock, counted, duration, gib, instanceName, modelName, ofGib, percent, printable, rate } from "./wording.js";
+import { MISSING, clock, counted, duration, instanceName, modelName, number, ofGib, percent, printable, rate } from "./wording.js";
 
 /**
  * @typedef {import("./fleet.js").Host} Host
@@ -73,7 +73,7 @@ const inGib = (mib) => (mib == null ? null : mib / 1024);
 
 /** @param {Gpu} gpu */
 function defaultWhy(gpu) {
-  return { idle: `It holds ${gib(gpu.mem?.[0])} GiB and does nothing.`, off: "Its host doesn't report." }[/** @type {string} */ (gpu.is)] ?? "";
+  return { idle: `It holds ${number(gpu.mem?.[0])} GiB and does nothing.`, off: "Its host doesn't report." }[/** @type {string} */ (gpu.is)] ?? "";
 }
 
 /** @param {Host} host @param {number} nowMs @returns {Card} */
@@ -86,7 +86,7 @@ export function explainHost(host, nowMs) {
       ["last post", age == null ? MISSING : `${duration(age)} ago${host.seen && age > 60 ? ` (${clock(host.seen)})` : ""}`],
       ["posts every", host.every_s == null ? MISSING : duration(host.every_s)],
       ["GPUs", host.gpus.length ? `${host.gpus.length} × ${modelName(host.model) || "?"}` : "none"],
-      ["CPU", `${percent(host.cpu)}${host.cpus ? ` of ${counted(host.cpus, "core")}` : ""}${host.load == null ? "" : `, load ${host.load.toFixed(1)}`}`],
+      ["CPU", `${percent(host.cpu)}${host.cpus ? ` of ${counted(host.cpus, "core")}` : ""}${host.load == null ? "" : `, load ${number(host.load)}`}`],
       ["memory", ofGib(host.mem)],
       ["fullest disk", host.disk ? `${printable(host.disk.mount)} ${percent(host.disk.percent)}` : MISSING],
     );

@@ -4,7 +4,7 @@ import { byId, fill, make, setAttribute, setClass, setStyle, setText } from "./d
 import { hasWord, wordFor } from "./filter.js";
 import { sortUsers } from "./order.js";
 import { turned } from "./view.js";
-import { counted, gib, percent, printable } from "./wording.js";
+import { counted, number, percent, printable } from "./wording.js";
 
 /** @typedef {import("./fleet.js").User} User */
 /** @typedef {import("./view.js").View} View */
@@ -76,7 +76,7 @@ function drawUser(row, user, query) {
   setAttribute(gpus, "title", `on ${counted(user.hosts, "host")}`);
   setText(idle, String(user.idle));
   setClass(idle, user.idle ? "n warns" : "n");
-  setText(memory, gib(user.mem_gib));
+  setText(memory, number(user.mem_gib));
   const bar = /** @type {HTMLElement} */ (busy.firstElementChild);
   setClass(bar, user.util == null ? "bar none" : "bar");
   setStyle(/** @type {HTMLElement} */ (bar.firstElementChild), "--share", `${user.util ?? 0}%`);
