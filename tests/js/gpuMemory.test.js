@@ -46,6 +46,13 @@ test("what can't be read is a note and no bar; cards for a screen are left out",
   assert.deepEqual(bars.map((bar) => [bar.label, bar.isOld]), [["c · 0 (12 min ago)", true]]);
 });
 
+test("a pattern lies over its hue and doesn't take its place", () => {
+  const many = Object.fromEntries(Array.from({ length: 12 }, (_, place) => [`user${place}`, 1]));
+  for (const trace of figureOf(barsOf({ a: { 0: gpu(many) } }).bars, COLOURS).data) {
+    assert.equal(/** @type {{ pattern: { fillmode: string } }} */ (trace.marker).pattern.fillmode, "overlay");
+  }
+});
+
 test("names are text for Plotly", () => {
   assert.equal(escaped("<b>&"), "&lt;b&gt;&amp;");
   assert.notDeepEqual(lookOf(0), lookOf(10));

@@ -8,6 +8,7 @@ from cluster_dash_server.views.wording import (
     MISSING,
     brief,
     duration,
+    instance_name,
     number,
     padded,
     percent,
@@ -40,6 +41,11 @@ def test_what_is_missing_is_a_dash_and_zero_is_zero() -> None:
 )
 def test_a_number_has_a_decimal_below_100_and_never_a_zero_one(value: float, words: str) -> None:
     assert number(value) == words
+
+
+@pytest.mark.parametrize("name", ["NVIDIA A100-SXM4-80GB MIG 3g.40gb", "MIG 3g.40gb", "3g.40gb"])
+def test_an_instance_of_mig_goes_by_its_own_name(name: str) -> None:
+    assert instance_name(name) == "MIG 3g.40gb"
 
 
 def test_names_lose_what_moves_the_cursor_or_turns_the_text() -> None:

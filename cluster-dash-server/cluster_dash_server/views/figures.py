@@ -32,6 +32,8 @@ COLOURS = ("#1f77b4", "#e07b00", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e
 FEW_POINTS = 60
 """Up to here each point is marked too: a single one makes no line."""
 OLD_OPACITY = 0.35
+CALM = "rgba(127, 148, 163, 0.45)"
+"""Of what is left, on light and on dark: what is used is what one looks for."""
 HOVER = ".1~f"
 """A decimal at most, and no .0 (d3-format)."""
 
@@ -58,7 +60,9 @@ def cpu_now(rows: list[HostNow]) -> Figure:
 
 def memory_now(rows: list[HostNow]) -> Figure:
     available = [row.post.get("memory", {}).get("available_gb") for row in rows]
-    return _bars("Memory now", rows, [("used", [row.mem_used_gib for row in rows]), ("available", available)], "GiB")
+    figure = _bars("Memory now", rows, [("used", [row.mem_used_gib for row in rows]), ("available", available)], "GiB")
+    figure["data"][1]["marker"]["color"] = CALM
+    return figure
 
 
 def root_drive_now(rows: list[HostNow]) -> Figure:

@@ -59,6 +59,7 @@ def register(app: Flask, warnings: Callable[[], list[str]], plotly: Plotly, guar
     jinja_filters.update(
         percent=wording.percent,
         mib_as_gib=wording.mib_as_gib,
+        instance_name=wording.instance_name,
         number=wording.number,
         rate=wording.rate,
         duration=wording.duration,

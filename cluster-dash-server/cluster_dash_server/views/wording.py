@@ -53,6 +53,11 @@ def padded(text: str, columns: int, *, right: bool = False) -> str:
     return spaces + text if right else text + spaces
 
 
+def instance_name(name: str) -> str:
+    """MIG 3g.40gb of "NVIDIA A100-SXM4-80GB MIG 3g.40gb": its GPU stands above it."""
+    return "MIG " + re.sub(r"^.*\bMIG\s+", "", printable(name))
+
+
 def percent(value: float | None) -> str:
     return MISSING if value is None else f"{value:.0f} %"
 

@@ -131,7 +131,7 @@ function trace(name, bars, sizeOf, look, inside = "") {
     marker: {
       color: look.colour,
       opacity: bars.map((bar) => (bar.isOld ? OLD_OPACITY : 1)),
-      pattern: { shape: look.pattern, fgopacity: 0.45, size: 6 },
+      pattern: { shape: look.pattern, fillmode: "overlay", fgcolor: "#fff", fgopacity: 0.5, size: 7 },
     },
   };
 }
