@@ -521,6 +521,20 @@ def test_a_phone_needs_no_scroll_sideways_and_a_tap_shows_the_card(browser: Brow
         check_axe(page)
 
 
+def test_a_phone_says_what_each_bar_of_a_host_is(browser: Browser, lab: Lab) -> None:
+    with watch(browser, lab.server, **PHONE) as watched:
+        page = open_overview(watched)
+        row = row_of(page, "h100-01")
+        labels = row.locator(".bar").evaluate_all(
+            "(bars) => bars.map((b) => getComputedStyle(b, '::before').content + b.querySelector('span').textContent)"
+        )
+        assert labels == ['"CPU"', '"memory"', "none/data"]
+        assert all(bar.is_visible() for bar in row.locator(".bar").all())
+        assert not any(bar.is_visible() for bar in row_of(page, scenario.NEVER_SEEN).locator(".bar").all())
+        tops = page.locator("nav a").evaluate_all("(links) => links.map((link) => link.getBoundingClientRect().top)")
+        assert len(set(tops)) == 1
+
+
 def test_a_wall_screen_shows_all_hosts_problems_first_and_no_name(browser: Browser, lab: Lab) -> None:
     with watch(browser, lab.server, viewport={"width": 1920, "height": 1080}) as watched:
         page = open_overview(watched, "/?kiosk")

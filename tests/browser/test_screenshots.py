@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SCREENSHOTS = posts.ROOT / "tests" / "screenshots"
 SIZES = {"desk": (1440, 900), "phone": (390, 844)}
-LOOKS = [(size, scheme) for size in SIZES for scheme in ("light", "dark")]
+LOOKS: list[tuple[str, Any]] = [(size, scheme) for size in SIZES for scheme in ("light", "dark")]
 LONG = "render-and-inference-of-the-department-of-computational-linguistics-rack12-unit03.cluster.example.org"
 
 

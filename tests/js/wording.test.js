@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { MISSING, duration, modelName, number, ofGib, percent, power, printable, rate, share, shortDuration } from "../../cluster-dash-server/cluster_dash_server/static/scripts/overview/wording.js";
+import { MISSING, amount, duration, modelName, number, ofGib, percent, power, printable, rate, share, shortDuration } from "../../cluster-dash-server/cluster_dash_server/static/scripts/overview/wording.js";
 
 test("durations as the server words them", () => {
   const words = { 0: "0 s", 59.4: "59 s", 60: "1 min", 3599: "59 min", 3600: "1 h", 8040: "2 h 14 min", 86400: "1 d", 273600: "3 d 4 h" };
@@ -25,6 +25,10 @@ test("what is missing is a dash, what is nothing is 0", () => {
   assert.equal(share([0, 80]), 0);
   assert.equal(share([5, 0]), null);
   assert.equal(share([100, 80]), 100);
+});
+
+test("what is counted has its thousands apart", () => {
+  assert.deepEqual([0, 999, 1005, 80_000].map(amount), ["0", "999", "1,005", "80,000"]);
 });
 
 test("sizes and rates", () => {

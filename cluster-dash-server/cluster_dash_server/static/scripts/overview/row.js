@@ -3,9 +3,9 @@
 import { fill, make, setAttribute, setClass, setStyle, setText } from "./dom.js";
 import { ageOf } from "./fleet.js";
 import { briefNote } from "./explain.js";
-import { HOST_WORDS, stateOf } from "./states.js";
+import { GPU_WORDS, HOST_WORDS, stateOf } from "./states.js";
 import { drawTile, makeTile } from "./tile.js";
-import { counted, duration, modelName, ofGib, percent, printable, share } from "./wording.js";
+import { amount, counted, duration, modelName, ofGib, percent, printable, share } from "./wording.js";
 
 /**
  * @typedef {import("./fleet.js").Host} Host
@@ -228,9 +228,9 @@ export class GroupRow {
     this.index = index;
     setAttribute(this.element, "aria-rowindex", String(index + 2));
     setText(this.label, printable(item.label));
-    const words = [up === hosts ? counted(hosts, "host") : `${up} of ${counted(hosts, "host")} up`];
-    if (gpus) words.push(`${gpus} GPUs`, `${busy} in use`, `${idle} held idle`, `${free} free`);
-    if (bad) words.push(`${bad} lost, hung or error`);
+    const words = [up === hosts ? counted(hosts, "host") : `${amount(up)} of ${counted(hosts, "host")} up`];
+    if (gpus) words.push(counted(gpus, "GPU"), `${amount(busy)} ${GPU_WORDS.busy}`, `${amount(idle)} ${GPU_WORDS.idle}`, `${amount(free)} ${GPU_WORDS.free}`);
+    if (bad) words.push(`${amount(bad)} lost, hung or error`);
     setText(this.sums, words.join(" · "));
   }
 

@@ -74,6 +74,6 @@ function powerWords(gpu) {
   if (gpu.is === "hung") return ["hung", ""];
   const watts = gpu.power?.[0] == null ? MISSING : `${Math.round(gpu.power[0])} W`;
   const degrees = gpu.temp == null ? MISSING : `${Math.round(gpu.temp)} °C`;
-  const signs = gpu.is === "off" ? "" : `${gpu.throttled?.length ? "▼" : ""}${isHot(gpu) ? "▲" : ""}`;
-  return [watts, `${signs} ${degrees}`.trim()];
+  const sign = gpu.is === "off" ? "" : gpu.throttled?.length ? "▼" : isHot(gpu) ? "▲" : "";
+  return [watts, `${sign} ${degrees}`.trim()];
 }

@@ -4,7 +4,7 @@ import { byId, fill, make, setAttribute, setClass, setStyle, setText } from "./d
 import { hasWord, wordFor } from "./filter.js";
 import { sortUsers } from "./order.js";
 import { turned } from "./view.js";
-import { counted, number, percent, printable } from "./wording.js";
+import { amount, counted, number, percent, printable } from "./wording.js";
 
 /** @typedef {import("./fleet.js").User} User */
 /** @typedef {import("./view.js").View} View */
@@ -51,7 +51,7 @@ export class Users {
     }
     this.empty.hidden = users.length > 0;
     this.more.hidden = users.length <= FIRST;
-    setText(this.more, this.isWhole ? `only the first ${FIRST}` : `all ${users.length} users`);
+    setText(this.more, this.isWhole ? `only the first ${FIRST}` : `all ${amount(users.length)} users`);
     setAttribute(this.more, "aria-expanded", String(this.isWhole));
   }
 }
@@ -72,9 +72,9 @@ function drawUser(row, user, query) {
   button.dataset.word = word;
   setAttribute(button, "aria-pressed", String(hasWord(query, word)));
   setAttribute(button, "title", printable(user.user));
-  setText(gpus, String(user.gpus));
+  setText(gpus, amount(user.gpus));
   setAttribute(gpus, "title", `on ${counted(user.hosts, "host")}`);
-  setText(idle, String(user.idle));
+  setText(idle, amount(user.idle));
   setClass(idle, user.idle ? "n warns" : "n");
   setText(memory, number(user.mem_gib));
   const bar = /** @type {HTMLElement} */ (busy.firstElementChild);

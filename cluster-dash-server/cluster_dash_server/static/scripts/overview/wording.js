@@ -61,9 +61,14 @@ export function rate(perSecond) {
   return `${unit > 0 ? number(value) : Math.round(value)} ${units[unit]}`;
 }
 
+/** 1,005; of things that are counted. @param {number} count */
+export function amount(count) {
+  return count.toLocaleString("en");
+}
+
 /** @param {number} count @param {string} one @param {string} [many] */
 export function counted(count, one, many = `${one}s`) {
-  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+  return `${amount(count)} ${count === 1 ? one : many}`;
 }
 
 const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
