@@ -125,7 +125,7 @@ def test_a_host_that_stopped_is_there_with_its_last_values_crossed_out(looking: 
 
 def test_an_expected_host_that_never_reported_shows_no_number(looking: Watched) -> None:
     row = row_of(open_overview(looking), scenario.NEVER_SEEN)
-    expect(row.locator(".age")).to_have_text("never reported")
+    expect(row.locator(".age")).to_have_text("silent")
     assert not re.search(r"\d", row.inner_text().replace(scenario.NEVER_SEEN, ""))
 
 
@@ -162,7 +162,11 @@ def test_the_second_look_shows_power_and_temperature(looking: Watched, lab: Lab)
     tile = row_of(page, "h100-01").locator(".tile").first
     expect(tile).to_contain_text(f"{gpu.power_w:.0f} W")
     expect(tile).to_contain_text(f"{gpu.temperature_c} °C")
-    expect(page.locator(".tile.throttled").first).to_contain_text("▼")
+    expect(page.locator(".tile.strained").first).to_contain_text("▼")
+    colours = "(tiles) => tiles.map((t) => getComputedStyle(t).borderTopColor + getComputedStyle(t.children[1]).color)"
+    idle = page.locator(".tile.idle:not(.strained)").evaluate_all(colours)
+    assert set(idle) <= set(page.locator(".tile.busy:not(.strained)").evaluate_all(colours))
+    assert idle
     expect(row_of(page, "h100-02").locator(".tile.lost")).to_have_text("✕ lost")
 
 
@@ -181,6 +185,29 @@ def test_who_uses_what_adds_up(looking: Watched, lab: Lab) -> None:
     assert shown == held
 
 
+def test_the_users_table_tells_what_is_held_idle_and_sorts(looking: Watched, lab: Lab) -> None:
+    page = open_overview(looking)
+    told = {user["user"]: user for user in lab.server.get("/api/hosts").json()["users"]}
+    page.locator("#users-more").click()
+
+    def column(place: int) -> list[str]:
+        return page.locator(f"#users-body tr > :nth-child({place})").all_inner_texts()
+
+    assert dict(zip(column(1), column(3), strict=True)) == {name: str(user["idle"]) for name, user in told.items()}
+    assert any(user["idle"] for user in told.values())
+    page.get_by_role("button", name="idle", exact=True).and_(page.locator("[data-users]")).click()
+    until(lambda: column(3) == sorted(column(3), key=int, reverse=True))
+    expect(page.get_by_role("columnheader", name="idle")).to_have_attribute("aria-sort", "descending")
+    page.locator("[data-users=name]").focus()
+    page.keyboard.press("Enter")
+    until(lambda: column(1) == sorted(told))
+    page.keyboard.press("Enter")
+    until(lambda: column(1) == sorted(told, reverse=True))
+    assert page.url.endswith("?users=name&users_dir=desc")
+    page.go_back()
+    until(lambda: column(1) == sorted(told))
+
+
 def test_where_can_i_run_names_free_gpus_of_one_host(looking: Watched, lab: Lab) -> None:
     page = open_overview(looking)
     page.locator("#where-gpus").select_option("4")
@@ -194,6 +221,23 @@ def test_where_can_i_run_names_free_gpus_of_one_host(looking: Watched, lab: Lab)
     page.locator("#where-mem").select_option("75")
     page.locator("#where-gpus").select_option("8")
     expect(page.locator("#where-answer")).to_contain_text("No host has 8 such GPUs free now")
+
+
+@pytest.mark.parametrize(("gpus", "mem"), [("1", "0"), ("1", "10"), ("1", "75"), ("2", "0"), ("4", "40")])
+def test_where_can_i_run_answers_as_the_server_does_in_a_terminal(
+    looking: Watched, lab: Lab, gpus: str, mem: str
+) -> None:
+    page = open_overview(looking)
+    page.locator("#where-gpus").select_option(gpus)
+    page.locator("#where-mem").select_option(mem)
+    offers = lab.server.get(f"/api/free?gpus={gpus}&mem={mem}", "application/json").json()["hosts"]
+    best = offers[0]
+    alike = [  # within a second: a row tells no less
+        (f"ssh {each['host']}", each["cuda_visible_devices"])
+        for each in offers
+        if each["left"] == best["left"] and abs(each["free_for_s"] - best["free_for_s"]) <= 1
+    ]
+    assert tuple(page.locator("#where-line").inner_text().split("\nexport CUDA_VISIBLE_DEVICES=")) in alike
 
 
 # What a person does
@@ -248,6 +292,37 @@ def test_a_click_on_a_user_filters_for_them_and_again_no_more(looking: Watched) 
     expect(page.locator(".tile.meant")).to_have_count(0)
 
 
+def test_mine_asks_once_for_the_name_and_keeps_it(looking: Watched, lab: Lab) -> None:
+    page = open_overview(looking)
+    me, somebody = (user["user"] for user in lab.server.get("/api/hosts").json()["users"][:2])
+    mine, box = page.get_by_role("button", name="mine", exact=True), page.get_by_label("Your user name")
+    expect(box).to_be_hidden()
+    mine.focus()
+    page.keyboard.press("Enter")
+    expect(box).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(box).to_be_hidden()
+    expect(mine).to_be_focused()
+    expect(mine).to_have_attribute("aria-pressed", "false")
+    page.keyboard.press("Enter")
+    page.keyboard.type(me)
+    page.keyboard.press("Enter")
+    expect(mine).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#filter")).to_have_value(f"user:{me}")
+    assert page.url.endswith(f"?q=user%3A{me}")
+    until(lambda: page.locator(".tile.meant").count() > 0)
+    open_overview(looking)
+    expect(mine).to_have_attribute("aria-pressed", "false")
+    mine.click()
+    expect(page.locator("#filter")).to_have_value(f"user:{me}")
+    page.get_by_role("button", name=f"not {me}?").click()
+    box.fill(somebody)
+    box.press("Enter")
+    expect(page.locator("#filter")).to_have_value(f"user:{somebody}")
+    mine.click()
+    expect(page.locator("#filter")).to_have_value("")
+
+
 def test_a_chip_filters(looking: Watched) -> None:
     page = open_overview(looking)
     page.get_by_role("button", name=re.compile("^problems")).click()
@@ -283,7 +358,7 @@ def test_groups_have_heads_with_sums(looking: Watched) -> None:
     head = page.locator(".group").first
     expect(head).to_contain_text("4 of 5 hosts up")
     expect(head).to_contain_text("32 GPUs")
-    expect(head).to_contain_text("9 lost, hung or failing")
+    expect(head).to_contain_text("9 lost, hung or error")
     assert page.get_by_role("table", name="Hosts").get_attribute("aria-rowcount") == str(25 + 4 + 1)
 
 
@@ -368,6 +443,33 @@ def test_all_of_it_by_keyboard(looking: Watched) -> None:
     assert page.evaluate("document.activeElement.className").startswith("tile")
 
 
+COVERED = """() => {
+    const node = document.activeElement;
+    const box = node.getBoundingClientRect();
+    const [x, y] = [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
+    const edges = [[x, box.top + 2], [x, box.bottom - 2], [box.left + 2, y], [box.right - 2, y]];
+    const over = edges.map(([x, y]) => document.elementFromPoint(x, y)).filter((each) => !node.contains(each));
+    const named = (each) => each && `${each.tagName} ${each.className} ${each.textContent.trim().slice(0, 40)}`;
+    return over.length ? `${named(node)} at ${Math.round(box.top)} under ${over.map(named)}` : null;
+}"""
+
+
+@pytest.mark.parametrize("size", [(1440, 480), (900, 420), (390, 640)])
+def test_what_has_the_focus_is_never_covered(browser: Browser, lab: Lab, size: tuple[int, int]) -> None:
+    with watch(browser, lab.server, viewport={"width": size[0], "height": size[1]}) as watched:
+        page = open_overview(watched)
+        page.locator("aside details:not([open]) summary").evaluate_all("(all) => all.forEach((each) => each.click())")
+        page.locator("body").evaluate("() => document.activeElement.blur()")
+        keys = ["Tab"] * 50 + ["Shift+Tab"] * 45 + ["Tab"] * 45
+        for key in keys:
+            page.keyboard.press(key)
+            assert page.evaluate(COVERED) is None, key
+        page.locator("#rows .tile").first.focus()
+        for key in [*["ArrowDown"] * 24, *["ArrowUp"] * 24]:
+            page.keyboard.press(key)
+            assert page.evaluate(COVERED) is None, key
+
+
 # On what it is looked at
 
 
@@ -417,6 +519,20 @@ def test_a_phone_needs_no_scroll_sideways_and_a_tap_shows_the_card(browser: Brow
         page.locator("#totals").tap()
         expect(card).to_be_hidden()
         check_axe(page)
+
+
+def test_a_phone_says_what_each_bar_of_a_host_is(browser: Browser, lab: Lab) -> None:
+    with watch(browser, lab.server, **PHONE) as watched:
+        page = open_overview(watched)
+        row = row_of(page, "h100-01")
+        labels = row.locator(".bar").evaluate_all(
+            "(bars) => bars.map((b) => getComputedStyle(b, '::before').content + b.querySelector('span').textContent)"
+        )
+        assert labels == ['"CPU"', '"memory"', "none/data"]
+        assert all(bar.is_visible() for bar in row.locator(".bar").all())
+        assert not any(bar.is_visible() for bar in row_of(page, scenario.NEVER_SEEN).locator(".bar").all())
+        tops = page.locator("nav a").evaluate_all("(links) => links.map((link) => link.getBoundingClientRect().top)")
+        assert len(set(tops)) == 1
 
 
 def test_a_wall_screen_shows_all_hosts_problems_first_and_no_name(browser: Browser, lab: Lab) -> None:

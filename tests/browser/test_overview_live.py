@@ -65,6 +65,17 @@ def test_the_first_host_appears_by_itself(watched: Watched, clocked: ClockedServ
     expect(page.locator("#no-host")).to_be_hidden()
 
 
+def test_a_free_instance_of_mig_is_where_one_can_run(watched: Watched, clocked: ClockedServer) -> None:
+    sizes: dict[str, Any] = {"total_mem": 9728.0, "used_mem": 12.0, "pids": []}
+    instance = {"name": "NVIDIA A100-SXM4-80GB MIG 1g.10gb", "uuid": "MIG-of-mine", **sizes}
+    post(clocked, "split", gpu={"0": posts.gpu(0, name="NVIDIA A100-SXM4-80GB", gpu_util=None, mig=[instance])})
+    page = watched.open("/")
+    expect(page.locator("#where-answer")).to_contain_text("split: MIG 1g.10gb of GPU 0, A100-SXM4-80GB")
+    expect(page.locator("#where-line")).to_have_text("ssh split\nexport CUDA_VISIBLE_DEVICES=MIG-of-mine")
+    page.locator("#where-gpus").select_option("2")
+    expect(page.locator("#where-answer")).to_contain_text("No host has 2 such GPUs free")
+
+
 def test_a_post_changes_its_own_row_and_keeps_its_elements(watched: Watched, clocked: ClockedServer) -> None:
     post(clocked, "gpu01", "gpu02")
     page = watched.open("/")

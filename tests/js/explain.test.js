@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { explainGpu, explainHost, spokenGpu } from "../../cluster-dash-server/cluster_dash_server/static/scripts/overview/explain.js";
+import { briefNote, explainGpu, explainHost, spokenGpu } from "../../cluster-dash-server/cluster_dash_server/static/scripts/overview/explain.js";
 import { NOW_MS, free, gpu, hostOf, row } from "./fleet_of.js";
 
 /** @param {import("./fleet_of.js").Gpu} one @param {Partial<import("./fleet_of.js").Row>} [host] */
@@ -55,4 +55,16 @@ test("an instance of MIG goes by its own name, without that of its GPU", () => {
   const mig = ["NVIDIA A100-SXM4-80GB MIG 3g.40gb", "1g.10gb"].map((name) => ({ name, used_mib: 0, total_mib: 1024 }));
   const words = ofGpu(gpu(0, { mig })).lines.map(([what]) => what);
   assert.ok(words.includes("MIG 3g.40gb") && words.includes("MIG 1g.10gb"), words.join(", "));
+});
+
+test("whose time it is since when is told apart: the mole's, and what this server saw", () => {
+  const [kind, level] = /** @type {const} */ (["gpu", "bad"]);
+  const both = { kind, level, text: "GPU 5 lost", since_s: 120, told_since: "2026-11-22 10:25:17 by its mole" };
+  const said = (/** @type {import("../../cluster-dash-server/cluster_dash_server/static/scripts/overview/fleet.js").Note} */ note) => explainHost(hostOf(row("a", { notes: [note] })), NOW_MS).said[0]?.text;
+  assert.equal(said(both), "GPU 5 lost (since 2026-11-22 10:25:17 by its mole, seen here for 2 min)");
+  assert.equal(said({ kind, level, text: "full", since_s: 120 }), "full (for 2 min)");
+  assert.equal(said({ kind, level, text: "full", since_s: null }), "full");
+  const host = hostOf(row("a", { age_s: 2 }));
+  assert.equal(briefNote(both, host, 62), "GPU 5 lost (since 2026-11-22 10:25:17 by its mole)");
+  assert.equal(briefNote({ ...both, told_since: undefined }, host, 62), "GPU 5 lost (for 3 min)");
 });

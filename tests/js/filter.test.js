@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { hasWord, parseFilter, toggleWord, wordFor, wordsOf } from "../../cluster-dash-server/cluster_dash_server/static/scripts/overview/filter.js";
+import { GPU_WORDS, HOST_WORDS } from "../../cluster-dash-server/cluster_dash_server/static/scripts/overview/states.js";
 import { NOW_MS, free, gpu, hostOf, row } from "./fleet_of.js";
 
 /** "no", "all" or the indices of the GPUs that are meant. @param {string} query @param {Parameters<typeof hostOf>[0]} each */
@@ -123,5 +124,23 @@ test("a user with any name can be filtered for", () => {
   for (const user of ['a"b', "<script>", "-x", "mem>40", "free", "ä ö", "user:x", "a\u202eb"]) {
     const one = row("h", { gpus: [gpu(0, { users: [user] }), free(1)] });
     assert.equal(meant(wordFor("user", user), one), "0", user);
+  }
+});
+
+test("each state is found by its own word and by the one that the page shows", () => {
+  for (const [is, words] of Object.entries(GPU_WORDS)) {
+    const host = row("a", { gpus: [gpu(0, { is: /** @type {import("./fleet_of.js").Gpu["is"]} */ (is) }), gpu(1, { is: is === "busy" ? "free" : "busy" })] });
+    assert.equal(meant(is, host), "0", is);
+    assert.equal(meant(`"${words}"`, host), "0", words);
+  }
+  const faulty = row("a", { notes: [{ kind: "gpu", level: "bad", text: "GPU 0 lost" }] });
+  const taken = row("a", { notes: [{ kind: "conflict", level: "bad", text: "two machines" }] });
+  const away = (/** @type {"stale" | "offline" | "silent"} */ is) => row("a", { is });
+  const hosts = { up: row("a"), fault: faulty, conflict: taken, stale: away("stale"), offline: away("offline"), silent: away("silent") };
+  for (const [word, host] of Object.entries(hosts)) {
+    for (const asked of Object.keys(HOST_WORDS)) {
+      const isUp = asked === "up" && ["fault", "conflict"].includes(word);
+      assert.equal(meant(asked, host), asked === word || isUp ? "all" : "no", `${asked} of ${word}`);
+    }
   }
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ageOf, byName, hasProblem, meanUtil } from "../../cluster-dash-server/cluster_dash_server/static/scripts/overview/fleet.js";
+import { ageOf, byName, hasProblem, isHot, meanUtil } from "../../cluster-dash-server/cluster_dash_server/static/scripts/overview/fleet.js";
 import { NOW_MS, fleetOf, free, gpu, hostOf, message, row } from "./fleet_of.js";
 
 test("a part changes what it names and leaves the rest", () => {
@@ -63,4 +63,10 @@ test("what a person should look at", () => {
 
 test("names in the order of counting", () => {
   assert.deepEqual(["b", "a10", "A2", "a1"].sort(byName), ["a1", "A2", "a10", "b"]);
+});
+
+test("hot is what the card calls so, or 85 °C, whoever uses it", () => {
+  assert.deepEqual([84, 85].map((temp) => isHot(gpu(0, { temp }))), [false, true]);
+  assert.deepEqual([isHot(free(0, { temp: 90 })), isHot(gpu(0, { is: "idle", temp: 45 })), isHot(gpu(0, { temp: null }))], [true, false, false]);
+  assert.deepEqual(["too hot (hardware)", "power limit"].map((reason) => isHot(gpu(0, { temp: 70, throttled: [reason] }))), [true, false]);
 });

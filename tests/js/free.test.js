@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { placesFor, shellWord, visibleDevices } from "../../cluster-dash-server/cluster_dash_server/static/scripts/overview/free.js";
-import { fleetOf, free, gpu, row } from "./fleet_of.js";
+import { devicesLine, placesFor, shellWord } from "../../cluster-dash-server/cluster_dash_server/static/scripts/overview/free.js";
+import { fleetOf, free, gpu, hostOf, row } from "./fleet_of.js";
 
 /** @param {ReturnType<typeof fleetOf>} fleet @param {number} count @param {number} gib */
 const places = (fleet, count, gib) => placesFor(fleet.hosts.values(), count, gib).map((place) => `${place.host.name}:${place.gpus.map((one) => one.i)}`);
@@ -40,10 +40,29 @@ test("memory that isn't known is no room", () => {
   assert.deepEqual(places(fleetOf(row("a", { gpus: [free(0, { mem: [null, 80] })] })), 1, 10), []);
 });
 
-test("whole UUIDs, and indices only where one has none", () => {
-  assert.equal(visibleDevices([free(0), free(3)]), "GPU-0,GPU-3");
-  assert.equal(visibleDevices([free(0), free(3, { uuid: null })]), "0,3");
-  assert.equal(visibleDevices([free(0, { uuid: "$(reboot)" })]), "0");
+test("whole UUIDs, and indices in the bus's order only where one has none", () => {
+  const lineOf = (/** @type {import("./fleet_of.js").Gpu[]} */ ...gpus) => devicesLine({ host: hostOf(row("a", { gpus })), gpus, instance: null, free: 2, quiet_s: 0 });
+  assert.equal(lineOf(free(0), free(3)), "CUDA_VISIBLE_DEVICES=GPU-0,GPU-3");
+  assert.equal(lineOf(free(0), free(3, { uuid: null })), "CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES=0,3");
+  assert.equal(lineOf(free(0, { uuid: "$(reboot)" })), "CUDA_DEVICE_ORDER=PCI_BUS_ID CUDA_VISIBLE_DEVICES=0");
+});
+
+const split = gpu(2, {
+  util: null, since_s: 900,
+  mig: [
+    { name: "MIG 3g.40gb", used_mib: 20_000, total_mib: 40_960 },
+    { name: "MIG 2g.20gb", used_mib: 0, total_mib: 20_480, uuid: "MIG-two" },
+    { name: "MIG 1g.10gb", used_mib: 0, total_mib: 10_240, uuid: "MIG-one" },
+    { name: "MIG 1g.10gb", used_mib: 0, total_mib: 10_240, uuid: "x; reboot" },
+  ],
+});
+
+test("of a split GPU the smallest free instance that fits is offered, where one is asked for", () => {
+  const fleet = fleetOf(row("m", { gpus: [split] }), row("away", { is: "stale", gpus: [split] }));
+  const found = (/** @type {number} */ count, /** @type {number} */ gib) => placesFor(fleet.hosts.values(), count, gib).map((place) => [devicesLine(place), place.free]);
+  assert.deepEqual(found(1, 0), [["CUDA_VISIBLE_DEVICES=MIG-one", 2]]);
+  assert.deepEqual(found(1, 15), [["CUDA_VISIBLE_DEVICES=MIG-two", 1]]);
+  assert.deepEqual([found(1, 40), found(2, 0)], [[], []]);
 });
 
 test("a host's name is one word of a shell", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { parseFilter } from "../../cluster-dash-server/cluster_dash_server/static/scripts/overview/filter.js";
-import { arrange, severity, tagKey, tagKeys } from "../../cluster-dash-server/cluster_dash_server/static/scripts/overview/order.js";
+import { arrange, severity, sortUsers, tagKey, tagKeys } from "../../cluster-dash-server/cluster_dash_server/static/scripts/overview/order.js";
 import { readView } from "../../cluster-dash-server/cluster_dash_server/static/scripts/overview/view.js";
 import { NOW_MS, fleetOf, free, gpu, hostOf, row } from "./fleet_of.js";
 
@@ -60,4 +60,16 @@ test("what is shown is counted, GPUs where the filter picks some", () => {
 test("tags of one kind are found", () => {
   assert.deepEqual(["rack-3", "rack:3", "rack=b", "vision", "4"].map(tagKey), ["rack", "rack", "rack", "", ""]);
   assert.deepEqual(tagKeys(fleet.hosts.values()), ["rack"]);
+});
+
+test("users are sorted by each head both ways, who has no value last", () => {
+  const user = (/** @type {string} */ name, /** @type {number} */ gpus, /** @type {number} */ idle, /** @type {number | null} */ util) => ({ user: name, gpus, idle, util, mem_gib: gpus * 10, hosts: 1 });
+  const users = [user("mira", 4, 0, 90), user("bob", 8, 2, null), user("u10", 1, 1, 5), user("u9", 4, 2, 40)];
+  const by = (/** @type {string} */ sort, /** @type {"asc" | "desc"} */ dir) => sortUsers(users, sort, dir).map((each) => each.user).join(" ");
+  assert.equal(by("gpus", "desc"), "bob mira u9 u10");
+  assert.equal(by("name", "asc"), "bob mira u9 u10");
+  assert.equal(by("name", "desc"), "u10 u9 mira bob");
+  assert.equal(by("idle", "desc"), "bob u9 u10 mira");
+  assert.equal(by("mem", "asc"), "u10 mira u9 bob");
+  assert.deepEqual([by("util", "desc"), by("util", "asc")], ["mira u9 u10 bob", "u10 u9 mira bob"]);
 });

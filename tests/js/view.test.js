@@ -5,7 +5,7 @@ import { SORTS, readView, writeView } from "../../cluster-dash-server/cluster_da
 
 test("the plain page has no query and by name", () => {
   assert.equal(writeView(readView("")), "");
-  assert.deepEqual(readView(""), { q: "", sort: "name", dir: "asc", group: "none", look: "work", kiosk: false });
+  assert.deepEqual(readView(""), { q: "", sort: "name", dir: "asc", group: "none", look: "work", users: "gpus", usersDir: "desc", kiosk: false });
 });
 
 test("every view survives the way through the address", () => {
@@ -13,7 +13,7 @@ test("every view survives the way through the address", () => {
     for (const dir of /** @type {const} */ (["asc", "desc"])) {
       for (const group of ["none", "model", "tag", "state", "tag:rack & co"]) {
         for (const kiosk of [true, false]) {
-          const view = { q: 'free user:"ä b" a+b&c=%', sort, dir, group, look: /** @type {const} */ ("power"), kiosk };
+          const view = { q: 'free user:"ä b" a+b&c=%', sort, dir, group, look: /** @type {const} */ ("power"), users: "idle", usersDir: dir, kiosk };
           assert.deepEqual(readView(writeView(view)), view);
         }
       }

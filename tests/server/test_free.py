@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+import orjson
 import posts
 import pytest
 from clock_standin import wall_beside
@@ -116,6 +117,9 @@ def test_an_instance_of_a_split_gpu_is_offered_alone() -> None:
     assert "GPU 0, NVIDIA A100 80GB, its instance 1g.10gb, 9.5 GiB free" in text
     assert "CUDA_VISIBLE_DEVICES=MIG-1\n" in text
     assert "CUDA_VISIBLE_DEVICES=MIG-3\n" in lab.client.get("/free.txt?mem=20").text
+    host: dict[str, Any] = orjson.loads(lab.client.get("/api/hosts").data)["hosts"][0]
+    split: list[dict[str, Any]] = host["gpus"][0]["mig"]
+    assert [each.get("uuid") for each in split] == ["MIG-1", None, "MIG-3"]
 
 
 def test_the_text_has_ready_lines_best_first() -> None:
@@ -143,7 +147,7 @@ def test_where_nothing_fits_it_says_what_comes_closest_and_curl_f_fails() -> Non
     assert answer.status_code == 404
     assert answer.text.splitlines() == [
         "# Nobody has 4 free GPUs on one host right now.",
-        "# The most on one host are 3, on a. 1 is held without work: curl / says by whom.",
+        "# The most on one host are 3, on a. 1 is held idle: curl / says by whom.",
     ]
     json = lab.client.get("/api/free?gpus=4")
     assert (json.status_code, json.json and json.json["hosts"]) == (200, [])

@@ -70,7 +70,7 @@ def test_a_failed_collector_is_told(client: FlaskClient) -> None:
     tags = [{"collector": "disk"}]
     metrics = {"sys.collect.ok": {"tags": tags, "value": [0]}, "sys.collect.duration_s": {"tags": tags, "value": [2.5]}}
     client.post("/", json=posts.host_post("a", metrics=metrics))
-    assert "disk 2500.0 ms and failed" in client.get("/host/a", headers=PAGE).text
+    assert "disk 2500 ms and failed" in client.get("/host/a", headers=PAGE).text
 
 
 def test_the_page_tells_what_the_mole_says_of_itself(client: FlaskClient) -> None:

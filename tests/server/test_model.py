@@ -98,7 +98,7 @@ def test_a_row_has_what_the_contract_says() -> None:
             "kind": "disk",
             "level": "warn",
             "text": "/data is 93 % full",
-            "since_s": None,
+            "since_s": 2,
             "todo": "What is large: du -xh --max-depth=2 /data | sort -rh | head -20",
         }
     ]
@@ -219,7 +219,7 @@ def test_idle_comes_by_time_alone_from_a_mole_that_posts_seldom() -> None:
     site.mono_s += 601
     gpu = rows_of(site.fleet.look(first.version))["a"]["gpus"][0]
     assert (gpu["is"], gpu["since_s"], gpu["idle_s"]) == ("idle", 1, 601)
-    assert (gpu["why"], gpu["todo"]) == ("holds 40.0 GiB and does no work", "Ask bob whether it is still needed.")
+    assert (gpu["why"], gpu["todo"]) == ("holds 40 GiB and does no work", "Ask bob whether it is still needed.")
 
 
 def test_durations_go_on_in_a_row_that_is_kept(made: list[str]) -> None:

@@ -143,6 +143,34 @@ def test_a_wall_screen_gets_letters_where_the_settings_say_so() -> None:
     assert data(look(client))["settings"]["hide_users_in_kiosk"] is True
 
 
+def test_a_wall_screen_without_names_gets_them_from_nowhere() -> None:
+    """Whatever a mole writes, in every text of its post that a name may be in."""
+    names = HostNames(hide_users_in_kiosk=True)
+    client = create_app(Config(hosts=names, serve=Serve(held_streams=0)), start=False).test_client()
+    name = "aliceliddell"
+    used = {name: {"7": {"mem": 30_000.0, "time": 1, "name": name, "command": f"python /home/{name}/train.py"}}}
+    gpus = {
+        "0": posts.gpu(0, used_mib=30_000, users=used, error=f"{name} holds it"),
+        "1": posts.gpu(1, state="lost", error=f"/home/{name}: lost (since 2026-11-22 10:25:17)"),
+        "2": posts.gpu(2, state="error", error=name),
+    }
+    disks: dict[str, Any] = {
+        f"/home/{name}": {"mount_point": f"/home/{name}", "percent_used": 99, "device": f"nas:/export/{name}"},
+        f"/mnt/x/{name}": {"mount_point": f"/mnt/x/{name}", "stale_since": 5.0, "device": f"nas:/{name}"},
+    }
+    errors = {f"disk /home/{name}": f"{name} can't be read", "driver": f"reboot pending: says {name}"}
+    client.post("/", json=posts.host_post("gpu01", gpu=gpus, disk=disks, mole={"errors": errors}))
+    hung = {"gpu_error": posts.gpu(0, name="error", state="hung", error=f"{name} hangs")}
+    client.post("/", json=posts.host_post("gpu02", gpu=hung))
+    addresses = ("/stream?hold=0", "/api/hosts?", "/api/gpus?", "/api/free?", "/free.txt?", "/?")
+    for address in addresses:
+        assert name not in client.get(f"{address}&kiosk=1").text, address
+    assert name in client.get("/stream?hold=0").text
+    text = client.get("/?kiosk=1").text
+    for words in ("/home/… is 99 % full", "/mnt/… doesn't answer", "GPU 1 lost", "GPUs hung", "mole: reboot pending"):
+        assert words in text
+
+
 def test_a_held_stream_gives_its_place_back_however_it_ends() -> None:
     app = create_app(Config(serve=Serve(held_streams=1)), start=False)
     held: Held = app.extensions["held_streams"]

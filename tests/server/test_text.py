@@ -49,7 +49,7 @@ def test_each_gpu_is_a_sign(client: FlaskClient) -> None:
     client.post("/", json=posts.host_post("gpu1", gpu=gpus))
     client.post("/", json=posts.host_post("gpu2", gpus=20))
     lines = lines_of(client)
-    assert lines[0] == "2 of 2 hosts up, 11 of 24 GPUs free, 1 broken"
+    assert lines[0] == "2 of 2 hosts up, 11 of 24 GPUs free, 1 lost, hung or error"
     assert lines[3].split()[:4] == ["gpu1", "fault", "0s", ".#!?"]
     assert lines[4].split()[:5] == ["gpu2", "up", "0s", "10/20", "free"]
 
@@ -86,12 +86,12 @@ def test_who_holds_a_gpu_without_work_is_told_the_longest_first() -> None:
         second = posts.busy_gpu(1, "zoe", util=0 if at >= 300 else 50)
         client.post("/", json=posts.host_post("gpu1", gpu={"0": held if at >= 100 else busy, "1": second}))
     lines = lines_of(client)
-    assert lines[0] == "1 of 1 hosts up, 0 of 2 GPUs free, 2 held without work"
+    assert lines[0] == "1 of 1 hosts up, 0 of 2 GPUs free, 2 held idle"
     assert lines[3].split()[3] == "hh"
-    table = lines[[line.split()[:4] for line in lines].index(["HELD", "WITHOUT", "WORK", "BY"]) + 1 :]
+    table = lines[[line.split()[:3] for line in lines].index(["HELD", "IDLE", "BY"]) + 1 :]
     assert [line.split() for line in table[:2]] == [
-        ["bob", "gpu1", "0", "40.0", "GiB", "20m"],
-        ["zoe", "gpu1", "1", "40.0", "GiB", "16m"],
+        ["bob", "gpu1", "0", "40", "GiB", "20m"],
+        ["zoe", "gpu1", "1", "40", "GiB", "16m"],
     ]
 
 
@@ -171,7 +171,7 @@ def test_who_holds_what_stands_below_the_most_first(client: FlaskClient) -> None
     table = lines[[line.split() for line in lines].index(["USER", "GPUS", "IDLE", "UTIL", "MEMORY", "HOSTS"]) + 1 :]
     assert [line.split() for line in table[:2]] == [
         ["zoe", "1", "0", "80%", "68.4", "GiB", "1"],
-        ["bob", "1", "0", "80%", "10.0", "GiB", "1"],
+        ["bob", "1", "0", "80%", "10", "GiB", "1"],
     ]
 
 

@@ -8,7 +8,7 @@ from cluster_dash_server.views.wording import (
     MISSING,
     brief,
     duration,
-    gib,
+    instance_name,
     number,
     padded,
     percent,
@@ -31,8 +31,21 @@ def test_a_duration_is_told_in_its_two_largest_units(seconds: float, words: str)
 
 
 def test_what_is_missing_is_a_dash_and_zero_is_zero() -> None:
-    assert [percent(None), gib(None), number(None)] == [MISSING] * 3
-    assert [percent(0), gib(0), number(0)] == ["0 %", "0.0", "0.00"]
+    assert [percent(None), number(None)] == [MISSING] * 2
+    assert [percent(0), number(0), number(0.01)] == ["0 %", "0", "<0.1"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(0.06, "0.1"), (12, "12"), (12.04, "12"), (61.44, "61.4"), (99.94, "99.9"), (99.96, "100"), (1007.3, "1007")],
+)
+def test_a_number_has_a_decimal_below_100_and_never_a_zero_one(value: float, words: str) -> None:
+    assert number(value) == words
+
+
+@pytest.mark.parametrize("name", ["NVIDIA A100-SXM4-80GB MIG 3g.40gb", "MIG 3g.40gb", "3g.40gb"])
+def test_an_instance_of_mig_goes_by_its_own_name(name: str) -> None:
+    assert instance_name(name) == "MIG 3g.40gb"
 
 
 def test_names_lose_what_moves_the_cursor_or_turns_the_text() -> None:
@@ -47,8 +60,8 @@ def test_a_long_name_is_cut_to_its_width() -> None:
 @pytest.mark.parametrize(
     ("bytes_per_s", "words"),
     [
-        (None, MISSING), (0, "0 B/s"), (900, "900 B/s"), (1536, "1.5 KiB/s"), (1023 * 1024, "1.0 MiB/s"),
-        (84 * 2**20, "84 MiB/s"), (12.5e9, "12 GiB/s"), (5e15, "4656613 GiB/s"),
+        (None, MISSING), (0, "0 B/s"), (900, "900 B/s"), (1536, "1.5 KiB/s"), (1023 * 1024, "1 MiB/s"),
+        (84 * 2**20, "84 MiB/s"), (12.5e9, "11.6 GiB/s"), (5e15, "4656613 GiB/s"),
     ],
 )  # fmt: skip
 def test_a_rate_is_told_in_the_unit_that_fits(bytes_per_s: float | None, words: str) -> None:

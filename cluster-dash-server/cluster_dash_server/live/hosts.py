@@ -22,7 +22,7 @@ from .history import RecentHistory
 from .identity import SOMEBODY, Sender, Verdict
 from .rows import Segment, SeriesColumns, columns
 from .sequences import Seen
-from .watch import Floors, GpuNow, Watch
+from .watch import NEARLY_FULL_PERCENT, Floors, GpuNow, Watch
 
 log = logging.getLogger(__name__)
 
@@ -187,6 +187,9 @@ class Hosts:
             troubles.append("clock")
         if len(post["gpu"]) != gpus:  # one entry only carries the error
             troubles.append("gpu")
+        for key, disk in post.get("disk", {}).items():
+            if (disk.get("percent_used") or 0) >= NEARLY_FULL_PERCENT:
+                troubles.append(f"disk:{disk.get('mount_point') or key}")
         return troubles
 
     def _new_watch(self) -> Watch:

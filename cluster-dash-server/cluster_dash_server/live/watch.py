@@ -20,6 +20,8 @@ from ..gpus import FREE, HELD, OCCUPIED, SPLIT, WORKS, Gpu, condition_of
 from ..plausible import SENSORS
 
 AFRESH_AFTER_S = 600.0
+NEARLY_FULL_PERCENT = 90
+"""From here on a disk is a trouble."""
 SETTLED_AFTER_S = 30.0
 """So long must a GPU be free before its power counts as its floor: clocks and fans take a while to come down."""
 FLOOR_SHARE = 0.25

@@ -18,7 +18,7 @@ from ..live.hosts import Hosts
 from ..live.rows import SeriesColumns
 from ..points import NO_DEVICE
 from ..query import FleetBucket, HostNow, bucket_s
-from .wording import duration, printable, shorten
+from .wording import duration, number, printable, shorten
 
 Figure = dict[str, Any]
 
@@ -32,6 +32,10 @@ COLOURS = ("#1f77b4", "#e07b00", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e
 FEW_POINTS = 60
 """Up to here each point is marked too: a single one makes no line."""
 OLD_OPACITY = 0.35
+CALM = "rgba(127, 148, 163, 0.45)"
+"""Of what is left, on light and on dark: what is used is what one looks for."""
+HOVER = ".1~f"
+"""A decimal at most, and no .0 (d3-format)."""
 
 
 def label(text: str, width: int = LONGEST_LABEL) -> str:
@@ -56,7 +60,9 @@ def cpu_now(rows: list[HostNow]) -> Figure:
 
 def memory_now(rows: list[HostNow]) -> Figure:
     available = [row.post.get("memory", {}).get("available_gb") for row in rows]
-    return _bars("Memory now", rows, [("used", [row.mem_used_gib for row in rows]), ("available", available)], "GiB")
+    figure = _bars("Memory now", rows, [("used", [row.mem_used_gib for row in rows]), ("available", available)], "GiB")
+    figure["data"][1]["marker"]["color"] = CALM
+    return figure
 
 
 def root_drive_now(rows: list[HostNow]) -> Figure:
@@ -116,12 +122,12 @@ def _bars(
                 "x": [None if value is None else round(value, 2) for value in values],
                 "y": list(range(len(rows))),
                 "customdata": full_names,
-                "text": ["" if value is None else f"{value:.3g}" for value in values],
+                "text": ["" if value is None else number(value) for value in values],
                 "textposition": "auto",
                 "textangle": 0,
                 "cliponaxis": False,
                 "marker": {"opacity": [1 if row.status == "up" else OLD_OPACITY for row in rows]},
-                "hovertemplate": f"%{{customdata}}: %{{x}} {unit} {name}<extra></extra>",
+                "hovertemplate": f"%{{customdata}}: %{{x:{HOVER}}} {unit} {name}<extra></extra>",
             }
             for name, values in traces
         ],
@@ -225,7 +231,7 @@ def lines_figure(title: str, lines: list[tuple[str, SeriesColumns]], unit: str, 
             "name": name,
             "x": times[id(column.time)],
             "y": [round(value * scale, 2) if value == value else None for value in column.value],
-            "hovertemplate": f"%{{y}} {unit}",
+            "hovertemplate": f"%{{y:{HOVER}}} {unit}",
         }
         for name, column in lines
     ]

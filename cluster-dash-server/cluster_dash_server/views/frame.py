@@ -13,7 +13,7 @@ from flask.json.provider import JSONProvider
 from flask_compress import Compress  # pyright: ignore[reportUnknownVariableType]
 
 from ..headers import CSP, PLOTLY_POLICY
-from . import wording
+from . import states, wording
 from .assets import Plotly
 from .login import is_signed_in, may_look
 
@@ -58,8 +58,8 @@ def register(app: Flask, warnings: Callable[[], list[str]], plotly: Plotly, guar
     jinja_filters: dict[str, Any] = app.jinja_env.filters
     jinja_filters.update(
         percent=wording.percent,
-        gib=wording.gib,
         mib_as_gib=wording.mib_as_gib,
+        instance_name=wording.instance_name,
         number=wording.number,
         rate=wording.rate,
         duration=wording.duration,
@@ -99,6 +99,9 @@ def register(app: Flask, warnings: Callable[[], list[str]], plotly: Plotly, guar
         unguarded=None if guarded else UNGUARDED,
         plotly_url=plotly.url,
         missing=wording.MISSING,
+        host_words=states.HOST_WORDS,
+        gpu_words=states.GPU_WORDS,
+        part_words=states.PART_WORDS,
     )
     app.config["COMPRESS_REGISTER"] = False  # _finish_page calls it
     app.config["COMPRESS_MIMETYPES"] = ["text/html", "text/css", "text/javascript", "text/plain", "application/json"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from .fleet.free import QUIET_S, Asked, Offer
-from .wording import duration, gib, printable
+from .wording import duration, number, printable
 
 MOST_OFFERS = 10
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
@@ -42,7 +42,7 @@ def closest_text(most: tuple[str, int], idle: int) -> str:
     host, count = most
     nearest = f"The most on one host are {count}, on {printable(host)}." if count else "No GPU that fits is free."
     if idle:
-        nearest += f" {idle} {'is' if idle == 1 else 'are'} held without work: curl / says by whom."
+        nearest += f" {idle} {'is' if idle == 1 else 'are'} held idle: curl / says by whom."
     return nearest
 
 
@@ -63,7 +63,7 @@ def _gpus(offer: Offer) -> str:
     if first.instance is not None:
         what += f", its instance {printable(first.instance)}"
     least = min(gpu.mem_free_mib for gpu in offer.gpus) / 1024
-    return f"{what}, {gib(least)} GiB free" + (" each" if len(offer.gpus) > 1 else "")
+    return f"{what}, {number(least)} GiB free" + (" each" if len(offer.gpus) > 1 else "")
 
 
 def _since(offer: Offer, mono_s: float) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from .wording import duration
+from .wording import duration, number
 
 Post = dict[str, Any]
 
@@ -97,7 +97,7 @@ def mole_facts(mole: Post) -> list[tuple[str, str]]:
         "posts every": None if mole.get("interval_s") is None else duration(float(mole["interval_s"])),
         "this is post": None if mole.get("seq") is None else f"{int(mole['seq'])}",
         "of its start": starts if starts.isdecimal() else None,
-        "CPU time since then": None if cpu_s is None else f"{cpu_s:.1f} s",
+        "CPU time since then": None if cpu_s is None else f"{number(cpu_s)} s",
         "memory": None if rss is None else f"{rss / 2**20:.0f} MiB",
         "posts that wait to be sent": None if mole.get("backlog") is None else f"{int(mole['backlog'])}",
     }

@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from ..gpus import Gpu
+from ..live.watch import NEARLY_FULL_PERCENT
 from ..query import Disk, HostNow, RivalNow, sensor_faults
 from .wording import duration, percent, printable
 
 DAY_S = 86_400
-NEARLY_FULL_PERCENT, FULL_PERCENT = 90, 95
+FULL_PERCENT = 95
+REBOOT_PENDING = "reboot pending"
+_TOLD_SINCE = re.compile(r"(.*) \(since (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\)", re.DOTALL)
+"""How a mole ends what is wrong with a GPU: with its own host's time."""
 
 Level = Literal["bad", "warn", "info"]
 
@@ -25,8 +29,32 @@ class Note(NamedTuple):
     text: str
     """What is the case, without since when."""
     since_s: float | None
-    """None where it isn't known."""
+    """For how long this server has seen it; None where it isn't known."""
     todo: str
+    told_since: str | None = None
+    """Since when it is by the mole, in its host's time, and by whom: it may have seen it before."""
+    nameless: str | None = None
+    """`text` in our own words alone, where it has others that may hold a person's name."""
+
+
+def mole_says(text: str) -> tuple[str, str | None]:
+    """What a mole tells of a GPU, and since when by its host's time, where it says so."""
+    found = _TOLD_SINCE.fullmatch(text)
+    return (found[1], found[2]) if found else (text, None)
+
+
+def since_words(since_s: float | None, told_since: str | None) -> str:
+    """For 12 min; both where the mole knows of it, too: whose is which must be plain."""
+    seen = duration(since_s) if since_s is not None and since_s >= 1 else ""
+    if told_since is None:
+        return f"for {seen}" if seen else ""
+    return f"since {told_since}" + (f", seen here for {seen}" if seen else "")
+
+
+def mount_without_names(mount: str) -> str:
+    """/home/… of /home/alice."""
+    first, *deeper = mount.removeprefix("/").split("/")
+    return f"/{first}/…" if deeper else mount
 
 
 def notes_of(row: HostNow) -> list[Note]:
@@ -59,7 +87,7 @@ def _conflict(row: HostNow, rival: RivalNow) -> Note:
             "end the mole of the one that is to go (systemctl disable --now cluster-dash-mole)."
         )
     text = f"{what}: {row.holder} is shown, {rival.label} is refused {tried}"
-    return Note("conflict", "bad", text, rival.since_s, todo)
+    return Note("conflict", "bad", text, rival.since_s, todo, nameless=what)
 
 
 def troubles(row: HostNow) -> Iterator[Note]:
@@ -92,6 +120,13 @@ def _clock(row: HostNow, skew_s: float) -> Note:
     return Note("clock", "warn", text, row.since_s("clock"), todo)
 
 
+def _told(row: HostNow, text: str) -> tuple[str, str | None]:
+    """What a mole tells of a GPU, and since when by whose time."""
+    said, since = mole_says(text)
+    whose = "its mole" if row.skew_s is None else "its own clock"
+    return said, since and f"{since} by {whose}"
+
+
 def _dated(row: HostNow, text: str) -> str:
     """Moles write since when into what they tell, by their own clock: said so where that is wrong."""
     return text if row.skew_s is None else text.replace("(since ", "(by its own clock since ")
@@ -101,14 +136,16 @@ def _gpus(row: HostNow) -> Iterator[Note]:
     if row.gpu_error:
         state, text = row.gpu_error
         words = "GPUs hung" if state == "hung" else "GPUs not readable"
-        yield Note(
-            "gpu", "bad", f"{words}: {_dated(row, text)}", row.since_s("gpu"), HUNG if state == "hung" else UNREADABLE
-        )
+        text, told_since = _told(row, text)
+        todo = HUNG if state == "hung" else UNREADABLE
+        yield Note("gpu", "bad", f"{words}: {text}", row.since_s("gpu"), todo, told_since, words)
         return
     for gpu, now in zip(row.gpus, row.gpus_now, strict=True):
         if gpu.state != "ok":
-            text = f"GPU {gpu.number} {gpu.state}" + (f": {_dated(row, gpu.error)}" if gpu.error else "")
-            yield Note("gpu", "bad", text, max(0.0, row.mono_s - now.since_mono_s), todo_of_gpu(gpu))
+            what = f"GPU {gpu.number} {gpu.state}"
+            error, told_since = _told(row, gpu.error or "")
+            text, since_s = f"{what}: {error}" if error else what, max(0.0, row.mono_s - now.since_mono_s)
+            yield Note("gpu", "bad", text, since_s, todo_of_gpu(gpu), told_since, what)
 
 
 HUNG = (
@@ -159,8 +196,10 @@ def _mole(row: HostNow) -> Iterator[Note]:
     told_as_disks = {f"disk {disk.mount}"[:LONGEST_NAME] for disk in row.disks if disk.stale_since is not None}
     for what, text in errors.items():
         if text != told and what not in told_as_disks:
-            told_text = f"mole: {what}: {_dated(row, text)}"
-            yield Note("mole", "warn", told_text, row.since_s(f"mole:{what}"), _todo_of_mole(what))
+            is_reboot = text.startswith(REBOOT_PENDING)
+            nameless = f"mole: {REBOOT_PENDING}" if is_reboot else "mole: something can't be read"
+            told_text, since_s = f"mole: {what}: {_dated(row, text)}", row.since_s(f"mole:{what}")
+            yield Note("mole", "warn", told_text, since_s, _todo_of_mole(what), nameless=nameless)
 
 
 LONGEST_NAME = 256
@@ -185,13 +224,18 @@ def _todo_of_mole(what: str) -> str:
 
 
 def _disk(row: HostNow, disk: Disk) -> Iterator[Note]:
+    nameless = mount_without_names(disk.mount)
     if disk.stale_since is not None:
         since_s = max(0.0, row.latest.timestamp - disk.stale_since) + row.age_s  # both by the host's clock
-        yield Note("nfs", "bad", f"{disk.mount} doesn't answer", since_s, _todo_of_network(disk))
+        what = "doesn't answer"
+        yield Note(
+            "nfs", "bad", f"{disk.mount} {what}", since_s, _todo_of_network(disk), nameless=f"{nameless} {what}"
+        )
     elif disk.percent is not None and disk.percent >= NEARLY_FULL_PERCENT:
         level: Level = "bad" if disk.percent >= FULL_PERCENT else "warn"
+        what, since_s = f"is {percent(disk.percent)} full", row.since_s(f"disk:{disk.mount}")
         todo = f"What is large: du -xh --max-depth=2 {_word(disk.mount)} | sort -rh | head -20"
-        yield Note("disk", level, f"{disk.mount} is {percent(disk.percent)} full", None, todo)
+        yield Note("disk", level, f"{disk.mount} {what}", since_s, todo, nameless=f"{nameless} {what}")
 
 
 def _todo_of_network(disk: Disk) -> str:

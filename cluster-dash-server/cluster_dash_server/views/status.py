@@ -63,6 +63,7 @@ def routes(hosts: Hosts, fleets: Fleets, warnings: Callable[[], list[str]]) -> B
             long=long,
             shortened=shortened(kept.headline_s if long else kept.recent_s, kept.share, kept.memory_mib),
             events=hosts.events(found),
+            since_words=notes.since_words,
             tables=host_tables,
             wear=host_tables.wear(row.post),
             beside={name: by_device(row.post, metric) for name, metric in BESIDE.items()},

@@ -11,8 +11,9 @@ import orjson
 
 from . import notes
 from .fleet.model import Look
+from .states import HOST_WORDS, PART_WORDS, state_of
 from .table import Cell, Column, lines
-from .wording import MISSING, brief, duration, gib, percent, printable, shorten
+from .wording import MISSING, brief, duration, number, percent, printable, shorten
 
 WIDTH = 80
 LONGEST_NAME = 24
@@ -31,7 +32,7 @@ COLUMNS = (
 )
 TILES = {"free": ".", "busy": "#", "idle": "h", "unknown": "?", "off": "x"}
 """A sign for each GPU; ! for those that are lost, hung or can't be read."""
-LEGEND = "GPUs: . free  # busy  h held without work  ! lost, hung or error  ? unknown  x host silent"
+LEGEND = "GPUs: " + "  ".join(f"{TILES.get(part, '!')} {words}" for part, words in PART_WORDS.items())
 STATE_COLOURS = {"up": "", "stale": "warn", "conflict": "warn", "fault": "bad", "offline": "bad", "silent": "weak"}
 GPU_COLOURS = {"free": "good", "idle": "warn", "lost": "bad", "hung": "bad", "error": "bad", "off": "weak"}
 
@@ -56,8 +57,8 @@ def fleet_table(look: Look, warnings: list[str], url: str, *, coloured: bool = F
 def _totals(look: Look) -> str:
     counts = look.totals
     text = f"{counts['up']} of {counts['hosts']} hosts up, {counts['free']} of {counts['gpus']} GPUs free"
-    text += f", {counts['idle']} held without work" if counts["idle"] else ""
-    return text + (f", {counts['bad']} broken" if counts["bad"] else "")
+    text += f", {counts['idle']} held idle" if counts["idle"] else ""
+    return text + (f", {counts['bad']} {PART_WORDS['bad']}" if counts["bad"] else "")
 
 
 def _cells(host: dict[str, Any]) -> tuple[Cell, ...]:
@@ -68,7 +69,7 @@ def _cells(host: dict[str, Any]) -> tuple[Cell, ...]:
     memory = min(100.0, used / total * 100) if used is not None and total else None
     return (
         Cell(shorten(printable(host["name"]), LONGEST_NAME)),
-        Cell(state, STATE_COLOURS[state]),
+        Cell(HOST_WORDS[state], STATE_COLOURS[state]),
         Cell(MISSING if host.get("age_s") is None else brief(host["age_s"])),
         _tiles(gpus),
         Cell(_share([gpu["util"] for gpu in gpus]) if is_up else MISSING),
@@ -77,14 +78,6 @@ def _cells(host: dict[str, Any]) -> tuple[Cell, ...]:
         Cell(_percent(memory if is_up else None)),
         Cell(f"{_percent(disk['percent'])} {disk['mount']}", _fullness(disk["percent"])) if disk else Cell(MISSING),
     )
-
-
-def state_of(host: dict[str, Any]) -> str:
-    """What its row says; of a host that is up conflict, where another machine wants its name, or fault of a GPU."""
-    if host["is"] != "up":
-        return host["is"]
-    kinds = {note["kind"] for note in host["notes"]}
-    return "conflict" if "conflict" in kinds else "fault" if "gpu" in kinds else "up"
 
 
 def _tiles(gpus: list[dict[str, Any]]) -> Cell:
@@ -125,7 +118,7 @@ def _held(hosts: list[dict[str, Any]], coloured: bool) -> list[str]:
     held = [(gpu.get("idle_s") or 0, host, gpu) for host in hosts for gpu in host["gpus"] if gpu["is"] == "idle"]
     held.sort(key=lambda each: -each[0])
     columns = (
-        Column("HELD WITHOUT WORK BY", least=10), Column("HOST", least=10), Column("GPU", right=True),
+        Column("HELD IDLE BY", least=10), Column("HOST", least=10), Column("GPU", right=True),
         Column("MEMORY", right=True), Column("FOR", right=True),
     )  # fmt: skip
     rows = [
@@ -174,8 +167,13 @@ def _notes_of(host: dict[str, Any]) -> list[tuple[notes.Level, str]]:
         return [("warn", "expected, and has not reported since this server started")]
     silence: list[tuple[notes.Level, str]] = []
     if host["is"] != "up":
-        silence = [("bad", f"{host['is']}: no post for {duration(host['age_s'])}")]
-    return silence + [(note["level"], note["text"]) for note in host["notes"]]
+        silence = [("bad", f"{HOST_WORDS[host['is']]}: no post for {duration(host['age_s'])}")]
+    return silence + [(note["level"], _note(note)) for note in host["notes"]]
+
+
+def _note(note: dict[str, Any]) -> str:
+    since = notes.since_words(note["since_s"], note.get("told_since"))
+    return f"{note['text']} ({since})" if since else note["text"]
 
 
 def _with_rest(told: list[str], rest: int) -> list[str]:

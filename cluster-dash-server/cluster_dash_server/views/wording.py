@@ -1,4 +1,9 @@
-"""Takes numbers and names, gives them as a person reads them. Here, and nowhere before, numbers are rounded."""
+"""Takes numbers and names, gives them as a person reads them. Here, and nowhere before, numbers are rounded.
+
+One rule for all numbers with a fraction: a decimal below 100, none from there on, and never a .0. Percent, watts, °C
+and MHz are whole. Sizes are in GiB, rates in KiB/s to GiB/s; a space stands before a unit. The overview's wording.js
+does the same.
+"""
 
 from __future__ import annotations
 
@@ -48,18 +53,26 @@ def padded(text: str, columns: int, *, right: bool = False) -> str:
     return spaces + text if right else text + spaces
 
 
+def instance_name(name: str) -> str:
+    """MIG 3g.40gb of "NVIDIA A100-SXM4-80GB MIG 3g.40gb": its GPU stands above it."""
+    return "MIG " + re.sub(r"^.*\bMIG\s+", "", printable(name))
+
+
 def percent(value: float | None) -> str:
     return MISSING if value is None else f"{value:.0f} %"
 
 
-def gib(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """12.3, 12, 123; <0.1 of what would look like 0."""
     if value is None:
         return MISSING
-    return f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"
+    if 0 < abs(value) < 0.05:
+        return "<0.1"  # little is not nothing
+    return f"{value:.1f}".removesuffix(".0") if abs(value) < 99.95 else f"{value:.0f}"
 
 
 def mib_as_gib(value: float | None) -> str:
-    return gib(None if value is None else value / 1024)
+    return number(None if value is None else value / 1024)
 
 
 def rate(bytes_per_s: float | None) -> str:
@@ -71,16 +84,12 @@ def rate(bytes_per_s: float | None) -> str:
         if abs(size) < 999.5:
             break
         size, unit = size / 1024, larger
-    return f"{size:.1f} {unit}/s" if unit != "B" and abs(size) < 9.95 else f"{size:.0f} {unit}/s"
+    return f"{round(size) if unit == 'B' else number(size)} {unit}/s"
 
 
 def whole(value: object) -> str:
     """Of anything else than a number, as of a template's Undefined, a dash."""
     return f"{value:.0f}" if isinstance(value, (int, float)) else MISSING
-
-
-def number(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.2f}"
 
 
 def when(started_at: float | None, now_s: float) -> str:

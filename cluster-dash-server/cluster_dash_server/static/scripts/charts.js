@@ -1,10 +1,12 @@
 // Takes the figures that the server built, draws them, and asks the page's own address for new ones as JSON.
 
 import { ask, every, showAnswered, showLost } from "./freshness.js";
+import { byId } from "./overview/dom.js";
 import { draw, onThemeChange } from "./plot.js";
 
-const container = document.getElementById("figures");
-let figures = JSON.parse(document.getElementById("figures-json").textContent);
+const container = byId("figures");
+/** @type {import("./plot.js").Figure[]} */
+let figures = JSON.parse(byId("figures-json").textContent ?? "[]");
 
 function card() {
   const figure = document.createElement("figure");
@@ -16,11 +18,11 @@ function card() {
 }
 
 function drawAll() {
-  while (container.children.length > figures.length) container.lastElementChild.remove();
+  while (container.children.length > figures.length) container.lastElementChild?.remove();
   while (container.children.length < figures.length) container.append(card());
   figures.forEach((figure, index) => {
-    const [caption, plot] = container.children[index].children;
-    caption.textContent = figure.layout.meta.title;
+    const [caption, plot] = /** @type {[Element, Element]} */ ([.../** @type {Element} */ (container.children[index]).children]);
+    caption.textContent = figure.layout.meta?.title ?? "";
     draw(plot, figure);
   });
 }

@@ -1,8 +1,10 @@
 // Takes a refreshing step, runs it every few seconds while the tab is visible, and says in the page's head how old it is.
 
+import { byId } from "./overview/dom.js";
+
 const INTERVAL_MS = 5000;
 
-const place = document.getElementById("freshness");
+const place = byId("freshness");
 
 export function showAnswered() {
   place.textContent = "live";
@@ -18,7 +20,7 @@ export function showLost() {
   place.classList.add("lost");
 }
 
-/** The answer, where it is a good one. Who has been signed out is sent to sign in by the page itself. */
+/** The answer, where it is a good one. Who has been signed out is sent to sign in by the page itself. @param {string} address @param {string} accept */
 export async function ask(address, accept) {
   const response = await fetch(address, { headers: { Accept: accept, "X-Requested-With": "cluster-dash" } });
   if (response.status === 401) location.reload();
@@ -26,9 +28,10 @@ export async function ask(address, accept) {
   return response;
 }
 
-/** One step at a time; a hidden tab asks nothing, and asks at once when it is looked at again. */
+/** One step at a time; a hidden tab asks nothing, and asks at once when it is looked at again. @param {() => Promise<void>} step @param {() => void} answered @param {() => void} lost */
 export function every(step, answered, lost) {
-  let timer = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
   let running = false;
   const run = async () => {
     clearTimeout(timer);

@@ -1,14 +1,24 @@
 // The one module that knows Plotly: takes a figure (data and layout), draws it in the page's colours and the viewer's time.
 
+/**
+ * @typedef {{ type?: string, title?: unknown, range?: number[] } & Record<string, unknown>} Axis
+ * @typedef {{ xaxis?: Axis, yaxis?: Axis, meta?: { title: string } } & Record<string, unknown>} Layout
+ * @typedef {{ x: number[] } & Record<string, unknown>} Trace
+ * @typedef {{ data: Trace[], layout: Layout }} Figure
+ * @typedef {{ Plotly: { react(element: Element, data: unknown[], layout: unknown, config: unknown): Promise<void> } }} WithPlotly  what its script leaves behind
+ */
+
 const CONFIG = { responsive: true, displaylogo: false, displayModeBar: false };
 const COLORWAY = ["#1f77b4", "#e07b00", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22", "#7f7f7f"];
 
+/** @param {string} name */
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 export const colours = () => ({
-  first: colour("--plot-1"), second: colour("--plot-2"), dim: colour("--dim"), others: colour("--plot-others"),
+  first: colour("--plot-1"), second: colour("--plot-2"), dim: colour("--dim"), others: colour("--plot-others"), ink: colour("--ink"),
 });
 
+/** @param {Layout} layout */
 function themed(layout) {
   const axis = { gridcolor: colour("--plot-grid"), zerolinecolor: colour("--line"), linecolor: colour("--line") };
   return {
@@ -25,33 +35,27 @@ function themed(layout) {
   };
 }
 
-/** Plotly takes numbers on a date axis as UTC, and Date objects as the viewer's own time. */
+/** Plotly takes numbers on a date axis as UTC, and Date objects as the viewer's own time. @param {number} milliseconds */
 const local = (milliseconds) => new Date(milliseconds);
 
+/** @param {Figure} figure */
 function inLocalTime(figure) {
   if (figure.layout.xaxis?.type !== "date") return figure;
   const range = figure.layout.xaxis.range?.map(local);
   return {
     data: figure.data.map((trace) => ({ ...trace, x: trace.x.map(local) })),
-    layout: { ...figure.layout, xaxis: { ...figure.layout.xaxis, ...(range ? { range } : {}) } },
+    layout: { ...figure.layout, xaxis: /** @type {Axis} */ ({ ...figure.layout.xaxis, ...(range ? { range } : {}) }) },
   };
 }
 
-/** Draws or redraws; what the viewer zoomed to and hid stays. */
+/** Draws or redraws; what the viewer zoomed to and hid stays. @param {Element} element @param {Figure} figure */
 export function draw(element, figure) {
   const { data, layout } = inLocalTime(figure);
-  return globalThis.Plotly.react(element, data, themed({ uirevision: "same", ...layout }), CONFIG);
+  const { Plotly } = /** @type {WithPlotly} */ (/** @type {unknown} */ (globalThis));
+  return Plotly.react(element, data, themed({ uirevision: "same", ...layout }), CONFIG);
 }
 
+/** @param {() => void} redraw */
 export function onThemeChange(redraw) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-}
-
-/** Plotly reads a subset of HTML in every text. */
-export function escaped(text) {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-}
-
-export function shortened(text, width) {
-  return text.length <= width ? text : `${text.slice(0, width - 1)}…`;
 }

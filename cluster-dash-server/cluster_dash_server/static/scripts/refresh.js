@@ -7,9 +7,10 @@ async function refresh() {
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   const news = fresh.querySelectorAll("[data-live]");
   document.querySelectorAll("[data-live]").forEach((part, index) => {
-    const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
-    if (news[index]) part.replaceChildren(...news[index].childNodes);
-    if (focused) part.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+    const focused = part.contains(document.activeElement) ? document.activeElement?.getAttribute("href") : null;
+    const fresh = news[index];
+    if (fresh) part.replaceChildren(...fresh.childNodes);
+    if (focused) /** @type {HTMLElement | null} */ (part.querySelector(`a[href="${CSS.escape(focused)}"]`))?.focus();
   });
 }
 

@@ -1,5 +1,6 @@
 // A chart of made-up numbers: shows that this browser draws charts, without any host.
 
+import { byId } from "./overview/dom.js";
 import { draw, onThemeChange } from "./plot.js";
 
 const steps = Array.from({ length: 60 }, (_, step) => step);
@@ -11,6 +12,6 @@ const figure = {
   layout: { height: 320, xaxis: { title: { text: "step" } }, yaxis: { title: { text: "made-up value" } } },
 };
 
-const show = () => draw(document.getElementById("chart"), figure);
+const show = () => draw(byId("chart"), figure);
 show();
 onThemeChange(show);

@@ -11,12 +11,12 @@ from typing import Any, overload
 
 import orjson
 
-from ...gpus import NO_INDEX, WORKS_FROM_PERCENT, Gpu
+from ...gpus import NO_INDEX, WORKS_FROM_PERCENT, Gpu, MigInstance
 from ...live.watch import BUSY, IDLE, GpuNow
 from ...query import by_device
 from ...throttle import reasons_of
-from ..notes import todo_of_gpu
-from ..wording import gib, printable
+from ..notes import mole_says, todo_of_gpu
+from ..wording import number, printable
 from .holes import Holes, as_text, part
 
 OFF, FREE, UNKNOWN = "off", "free", "unknown"
@@ -131,10 +131,20 @@ def document_of(
         if todo:
             entry["todo"] = todo
     if gpu.is_split:
-        entry["mig"] = [
-            {"name": shown(each.name), "used_mib": each.used_mib, "total_mib": each.total_mib} for each in gpu.mig
-        ]
+        entry["mig"] = [_instance(each, may_be_taken=what != OFF and gpu.state == "ok") for each in gpu.mig]
     return entry
+
+
+def _instance(instance: MigInstance, *, may_be_taken: bool) -> dict[str, Any]:
+    """With its UUID only where it is free, as of GPUs."""
+    told: dict[str, Any] = {
+        "name": shown(instance.name),
+        "used_mib": instance.used_mib,
+        "total_mib": instance.total_mib,
+    }
+    if may_be_taken and instance.is_free:
+        told["uuid"] = shown_uuid(instance.uuid)
+    return told
 
 
 def _reasons(gpu: Gpu, now: GpuNow, users: list[str]) -> tuple[str, str]:
@@ -142,11 +152,13 @@ def _reasons(gpu: Gpu, now: GpuNow, users: list[str]) -> tuple[str, str]:
     what = now.what
     if what == IDLE:
         whom = " and ".join(users[:3]) or "whoever holds it"
-        return f"holds {gib(in_gib(gpu.used_mib))} GiB and does no work", f"Ask {whom} whether it is still needed."
+        return f"holds {number(in_gib(gpu.used_mib))} GiB and does no work", f"Ask {whom} whether it is still needed."
     if what == BUSY:
         return _quiet(gpu, now), ""
     if what in BAD:
-        return printable(gpu.error or _SAID[what]), printable(todo_of_gpu(gpu))
+        error, told_since = mole_says(gpu.error or _SAID[what])
+        why = printable(error) + (f" (since {told_since} by its mole)" if told_since else "")
+        return why, printable(todo_of_gpu(gpu))
     return _OFF if what == OFF else (_unknown(gpu), "Compare with nvidia-smi on the host.")
 
 

@@ -50,6 +50,7 @@ class Fleet:
     ) -> None:
         self._hosts = hosts
         self._alias: Alias = alias or shown
+        self._nameless = alias is not None
         self.expected = dict.fromkeys(name for text in names.expected for name in expand(text))
         self.tags = Tags(names.tags)
         self._lock = threading.Lock()
@@ -118,7 +119,7 @@ class Fleet:
         of: SparkOf = "gpu" if now.gpus else "cpu"
         newest = mean([gpu.util_percent for gpu in now.gpus]) if of == "gpu" else now.cpu_percent
         drawn = spark(self._hosts.minutes(host), of, mono_s, (now.latest.received_mono_s, newest))
-        return row_of(now, self._hosts.clock.wall(), self.tags.of(name), drawn, of, self._alias)
+        return row_of(now, self._hosts.clock.wall(), self.tags.of(name), drawn, of, self._alias, self._nameless)
 
 
 class Fleets:

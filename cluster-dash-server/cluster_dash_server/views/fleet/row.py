@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...gpus import Gpu
 from ...live.hosts import OFFLINE_AFTER_S
 from ...live.watch import GpuNow
 from ...query import HostNow, natural
-from ..notes import Note, notes_of
+from ..notes import Note, mount_without_names, notes_of
 from ..wording import printable
 from .gpu import OFF, Beside, entry_of, rounded, shown, shown_uuid
 from .holes import Holes, Template, part
@@ -46,9 +46,17 @@ def silent_row(name: str, tags: list[str]) -> Row:
 
 
 def row_of(
-    host: HostNow, now_s: float, tags: list[str], spark: list[int | None], spark_of: SparkOf, alias: Alias
+    host: HostNow,
+    now_s: float,
+    tags: list[str],
+    spark: list[int | None],
+    spark_of: SparkOf,
+    alias: Alias,
+    nameless: bool,
 ) -> Row:
-    """`now_s` in Unix seconds; `alias` gives the name that a user is shown by."""
+    """`now_s` in Unix seconds; `alias` gives the name that a user is shown by. `nameless`: without any text of
+    others that may hold a person's name.
+    """
     holes = Holes()
     latest = host.latest
     memory: dict[str, Any] = host.post.get("memory", {})
@@ -67,14 +75,14 @@ def row_of(
         "cpus": host.num_cpus,
         "load": rounded(host.load_1m, 1),
         "mem": (rounded(memory.get("used_gb"), 1), rounded(memory.get("total_gb"), 1)),
-        "disk": _disk(host),
+        "disk": _disk(host, nameless),
         "net": _net(host.post),
         "spark": spark,
         "spark_of": spark_of,
-        "notes": [_note(note, host, holes) for note in notes_of(host)[:MOST_NOTES]],
+        "notes": [_note(note, host, holes, nameless) for note in notes_of(host)[:MOST_NOTES]],
     }
     sums = Sums()
-    entries = _gpus(host, gpus_now, model, holes, sums, alias)
+    entries = _gpus(host, gpus_now, model, holes, sums, alias, nameless)
     return Row(
         host.name,
         natural(host.name),
@@ -88,7 +96,7 @@ def row_of(
 
 
 def _gpus(
-    host: HostNow, gpus_now: list[GpuNow], model: str | None, holes: Holes, sums: Sums, alias: Alias
+    host: HostNow, gpus_now: list[GpuNow], model: str | None, holes: Holes, sums: Sums, alias: Alias, nameless: bool
 ) -> list[bytes]:
     beside, entries = Beside(host.post), list[bytes]()
     is_up = host.status == "up"
@@ -96,10 +104,11 @@ def _gpus(
         sums.power_w = rounded(sum(beside.power.values()))
     for gpu, now in zip(host.gpus, gpus_now, strict=True):
         held = _held(gpu, alias)
+        told = replace(gpu, error=None) if nameless and gpu.error else gpu
         sums.count(now.what)
         if is_up:
             sums.add(gpu, now, held)
-        entries.append(entry_of(gpu, now, model, beside, holes, sorted(held)))
+        entries.append(entry_of(told, now, model, beside, holes, sorted(held)))
     return entries
 
 
@@ -141,22 +150,26 @@ def _until(host: HostNow, gpus_now: list[GpuNow], spark: list[int | None]) -> fl
     return min(ends, default=math.inf)
 
 
-def _note(note: Note, host: HostNow, holes: Holes) -> dict[str, Any]:
-    return {
+def _note(note: Note, host: HostNow, holes: Holes, nameless: bool) -> dict[str, Any]:
+    told: dict[str, Any] = {
         "kind": note.kind,
         "level": note.level,
-        "text": printable(note.text),
+        "text": printable(note.text if note.nameless is None or not nameless else note.nameless),
         "since_s": None if note.since_s is None else holes.since(host.mono_s - note.since_s),
-        "todo": printable(note.todo),
+        "todo": printable(note.todo) if note.nameless is None or not nameless else "",
     }
+    if note.told_since is not None:
+        told["told_since"] = note.told_since
+    return told
 
 
-def _disk(host: HostNow) -> dict[str, Any] | None:
+def _disk(host: HostNow, nameless: bool) -> dict[str, Any] | None:
     disk = host.fullest_disk
     if disk is None:
         return None
     is_stale = disk.stale_since is not None  # of another one a note tells
-    return {"mount": shown(disk.mount), "percent": rounded(disk.percent, 1), "stale": is_stale}
+    mount = mount_without_names(disk.mount) if nameless else disk.mount
+    return {"mount": shown(mount), "percent": rounded(disk.percent, 1), "stale": is_stale}
 
 
 def _net(post: dict[str, Any]) -> tuple[int | None, int | None] | None:

@@ -1,12 +1,12 @@
 // Shows the card of a GPU or a host: on hover, on focus, on tap; Esc, scrolling and a click elsewhere take it away.
 
 import { byId, fill, make, setAttribute, setClass, setStyle, setText } from "./dom.js";
+import { placeOf } from "./place.js";
 
 /** @typedef {import("./explain.js").Card} Content */
 
 const HOVER_MS = 120;
 const LEAVE_MS = 200;
-const GAP_PX = 8;
 
 export class HoverCard {
   /** @param {HTMLElement} area  where things with a card are @param {(target: Element) => Content | null} explain @param {(node: Element) => Element | null} find */
@@ -88,17 +88,16 @@ export class HoverCard {
     this.element.hidden = true;
   }
 
-  /** Below what it explains, above where there is no room, never beyond an edge. */
   place() {
     if (!this._target) return;
     const at = this._target.getBoundingClientRect();
     if (at.bottom < 0 || at.top > innerHeight) return this.hide();
-    const { offsetWidth: width, offsetHeight: height } = this.element;
-    const left = Math.max(GAP_PX, Math.min(at.left, document.documentElement.clientWidth - width - GAP_PX));
-    const below = at.bottom + GAP_PX;
-    const top = below + height <= innerHeight ? below : Math.max(GAP_PX, at.top - height - GAP_PX);
+    setStyle(this.element, "max-height", "none");
+    const size = { width: this.element.offsetWidth, height: this.element.offsetHeight };
+    const { left, top, height } = placeOf(at, size, { width: document.documentElement.clientWidth, height: innerHeight });
     setStyle(this.element, "left", `${left}px`);
     setStyle(this.element, "top", `${top}px`);
+    setStyle(this.element, "max-height", `${height}px`);
   }
 }
 

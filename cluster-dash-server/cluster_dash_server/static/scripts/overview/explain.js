@@ -1,18 +1,14 @@
 // Takes a GPU or a host, gives what its card says: what it is, why, since when, what to do. Text only, no page.
 
-import { ageOf } from "./fleet.js";
-import { MISSING, clock, counted, duration, gib, modelName, ofGib, percent, printable, rate } from "./wording.js";
+import { ageOf, isHot } from "./fleet.js";
+import { GPU_WORDS, HOST_WORDS, stateOf } from "./states.js";
+import { MISSING, clock, counted, duration, instanceName, modelName, number, ofGib, percent, printable, rate } from "./wording.js";
 
 /**
  * @typedef {import("./fleet.js").Host} Host
  * @typedef {import("./fleet.js").Gpu} Gpu
  * @typedef {{ title: string, state: string, kind: string, lines: [string, string][], said: { level: string, text: string, todo: string | null }[] }} Card
  */
-
-/** @type {Record<string, string>} */
-export const GPU_WORDING = {
-  free: "free", busy: "in use", idle: "held idle", lost: "lost", hung: "driver hung", error: "error", unknown: "not known", off: "last values",
-};
 
 /** @type {Record<string, string>} */
 const GPU_TODO = {
@@ -23,9 +19,6 @@ const GPU_TODO = {
   unknown: "Its driver doesn't tell all that is needed to call it free or in use.",
   off: "These are the last values; what it does now is not known.",
 };
-
-/** @type {Record<string, string>} */
-export const HOST_WORDING = { up: "up", stale: "stale", offline: "offline", silent: "never reported" };
 
 /** @param {Host} host @param {Gpu} gpu @param {number} nowMs @returns {Card} */
 export function explainGpu(host, gpu, nowMs) {
@@ -39,24 +32,37 @@ export function explainGpu(host, gpu, nowMs) {
       ["memory held", ofGib(gpu.mem)],
       ["used by", gpu.users?.length ? gpu.users.map(printable).join(", ") : "nobody known"],
       ["power", gpu.power?.[0] == null ? MISSING : `${Math.round(gpu.power[0])}${gpu.power[1] == null ? "" : ` of ${Math.round(gpu.power[1])}`} W`],
-      ["temperature", gpu.temp == null ? MISSING : `${Math.round(gpu.temp)} °C`],
+      ["temperature", gpu.temp == null ? MISSING : `${Math.round(gpu.temp)} °C${isHot(gpu) ? ", hot" : ""}`],
     );
     if (gpu.throttled?.length) lines.push(["slowed by", gpu.throttled.join(", ")]);
   } else if (gpu.users?.length) {
     lines.push(["last used by", gpu.users.map(printable).join(", ")]);
   }
   for (const instance of gpu.mig ?? []) {
-    lines.push([`MIG ${instanceName(printable(instance.name))}`, ofGib([inGib(instance.used_mib), inGib(instance.total_mib)])]);
+    lines.push([instanceName(instance.name), ofGib([inGib(instance.used_mib), inGib(instance.total_mib)])]);
   }
   if (gpu.idle_s != null && gpu.is === "idle") lines.push(["without work for", duration(gpu.idle_s + sinceMessage(host, age))]);
-  else if (gpu.since_s != null) lines.push([`${GPU_WORDING[gpu.is]} for`, duration(gpu.since_s + sinceMessage(host, age))]);
+  else if (gpu.since_s != null) lines.push([`${GPU_WORDS[gpu.is]} for`, duration(gpu.since_s + sinceMessage(host, age))]);
   if (gpu.uuid) lines.push(["id", gpu.uuid]);
   lines.push(["read", age == null ? MISSING : `${duration(age)} ago`]);
   const why = gpu.why ? printable(gpu.why) : "";
   const todo = gpu.todo ? printable(gpu.todo) : (GPU_TODO[gpu.is] ?? null);
   const level = gone || gpu.is === "error" ? "bad" : "warn";
   const said = why || todo ? [{ level: gpu.is === "free" || gpu.is === "busy" ? "info" : level, text: why || defaultWhy(gpu), todo }] : [];
-  return { title: `GPU ${gpu.i ?? "?"} of ${printable(host.name)}`, state: GPU_WORDING[gpu.is] ?? gpu.is, kind: gpu.is, lines, said };
+  return { title: `GPU ${gpu.i ?? "?"} of ${printable(host.name)}`, state: GPU_WORDS[gpu.is] ?? gpu.is, kind: gpu.is, lines, said };
+}
+
+/** Since when it is by the mole, which may have seen it first, and for how long this server has seen it; whose is which. @param {import("./fleet.js").Note} note @param {Host} host @param {number | null} age */
+function wholeNote(note, host, age) {
+  const seen = note.since_s ? duration(note.since_s + sinceMessage(host, age)) : "";
+  const told = note.told_since ? `since ${note.told_since}` : "";
+  const since = told && seen ? `${told}, seen here for ${seen}` : told || (seen && `for ${seen}`);
+  return printable(note.text) + (since && ` (${since})`);
+}
+
+/** The same in a line: of both the one that goes back further. @param {import("./fleet.js").Note} note @param {Host} host @param {number | null} age */
+export function briefNote(note, host, age) {
+  return wholeNote(note.told_since ? { ...note, since_s: null } : note, host, age);
 }
 
 /** How much older the host's post is than when the server wrote it down. @param {Host} host @param {number | null} age */
@@ -67,7 +73,7 @@ const inGib = (mib) => (mib == null ? null : mib / 1024);
 
 /** @param {Gpu} gpu */
 function defaultWhy(gpu) {
-  return { idle: `It holds ${gib(gpu.mem?.[0])} GiB and does nothing.`, off: "Its host doesn't report." }[/** @type {string} */ (gpu.is)] ?? "";
+  return { idle: `It holds ${number(gpu.mem?.[0])} GiB and does nothing.`, off: "Its host doesn't report." }[/** @type {string} */ (gpu.is)] ?? "";
 }
 
 /** @param {Host} host @param {number} nowMs @returns {Card} */
@@ -80,7 +86,7 @@ export function explainHost(host, nowMs) {
       ["last post", age == null ? MISSING : `${duration(age)} ago${host.seen && age > 60 ? ` (${clock(host.seen)})` : ""}`],
       ["posts every", host.every_s == null ? MISSING : duration(host.every_s)],
       ["GPUs", host.gpus.length ? `${host.gpus.length} × ${modelName(host.model) || "?"}` : "none"],
-      ["CPU", `${percent(host.cpu)}${host.cpus ? ` of ${counted(host.cpus, "core")}` : ""}${host.load == null ? "" : `, load ${host.load.toFixed(1)}`}`],
+      ["CPU", `${percent(host.cpu)}${host.cpus ? ` of ${counted(host.cpus, "core")}` : ""}${host.load == null ? "" : `, load ${number(host.load)}`}`],
       ["memory", ofGib(host.mem)],
       ["fullest disk", host.disk ? `${printable(host.disk.mount)} ${percent(host.disk.percent)}` : MISSING],
     );
@@ -89,11 +95,12 @@ export function explainHost(host, nowMs) {
   if (host.tags.length) lines.push(["tags", host.tags.map(printable).join(", ")]);
   const said = host.notes.map((note) => ({
     level: note.level,
-    text: printable(note.text) + (note.since_s ? ` (for ${duration(note.since_s)})` : ""),
+    text: wholeNote(note, host, age),
     todo: note.todo ? printable(note.todo) : null,
   }));
   const silence = silenceOf(host, age);
-  return { title: printable(host.name), state: HOST_WORDING[host.is] ?? host.is, kind: host.is, lines, said: silence ? [silence, ...said] : said };
+  const state = stateOf(host);
+  return { title: printable(host.name), state: HOST_WORDS[state] ?? state, kind: state, lines, said: silence ? [silence, ...said] : said };
 }
 
 /** @param {Host} host @param {number | null} age */
@@ -112,13 +119,10 @@ function silenceOf(host, age) {
 
 /** What a screen reader says of a tile: its own words, with what a sighted person sees around them. @param {Gpu} gpu @param {string} words */
 export function spokenGpu(gpu, words) {
-  const state = GPU_WORDING[gpu.is] ?? gpu.is;
+  const state = GPU_WORDS[gpu.is] ?? gpu.is;
   const parts = [`GPU ${gpu.i ?? "?"}`];
   if (!words.includes(state)) parts.push(state);
   if (words) parts.push(words);
   if (gpu.mem?.[0] != null && gpu.is !== "lost" && gpu.is !== "hung") parts.push(`${ofGib(gpu.mem)} held`);
   return parts.join(", ");
 }
-
-/** NVIDIA names an instance with its GPU: "NVIDIA A100-SXM4-80GB MIG 3g.40gb". @param {string} name */
-const instanceName = (name) => name.replace(/^.*\bMIG\s+/, "");

@@ -3,6 +3,7 @@
 // Words are joined by "and". A word that only concerns GPUs picks GPUs: all such words must hold for one and the same GPU.
 
 import { ageOf, hasProblem } from "./fleet.js";
+import { GPU_WORDS, HOST_WORDS, stateOf } from "./states.js";
 import { printable, share } from "./wording.js";
 
 /**
@@ -13,9 +14,6 @@ import { printable, share } from "./wording.js";
  * @typedef {(gpu: Gpu, host: Host) => boolean | null} OfGpu  null: it can't be told of this GPU
  * @typedef {{ not: boolean, ofHost?: OfHost, ofGpu?: OfGpu }} Term
  */
-
-export const GPU_WORDS = ["free", "busy", "idle", "lost", "hung", "error", "unknown", "off"];
-export const HOST_WORDS = ["up", "stale", "offline", "silent", "problems"];
 
 /** @type {Record<string, (gpu: Gpu) => number | null | undefined>} */
 const GPU_NUMBERS = {
@@ -94,13 +92,14 @@ function comparison(word, ofFree) {
 /** @param {number | null | undefined} value @param {(value: number) => boolean} check */
 const known = (value, check) => (value == null ? null : check(value));
 
-/** @param {string} word @returns {Omit<Term, "not"> | null} */
+/** By the short word or the one that the page shows; fault and conflict are up, too. @param {string} word @returns {Omit<Term, "not"> | null} */
 function state(word) {
-  if (GPU_WORDS.includes(word)) return { ofGpu: (gpu) => gpu.is === word };
+  const [is] = Object.entries(GPU_WORDS).find((names) => names.includes(word)) ?? [];
+  if (is) return { ofGpu: (gpu) => gpu.is === is };
   if (word === "problems" || word === "problem") return { ofHost: hasProblem };
   if (word === "throttled") return { ofGpu: (gpu) => (gpu.throttled ?? []).length > 0 };
   if (word === "mig") return { ofGpu: (gpu) => (gpu.mig ?? []).length > 0 };
-  if (HOST_WORDS.includes(word)) return { ofHost: (host) => host.is === word };
+  if (Object.hasOwn(HOST_WORDS, word)) return { ofHost: (host) => host.is === word || stateOf(host) === word };
   return null;
 }
 

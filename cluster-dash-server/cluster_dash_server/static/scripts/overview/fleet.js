@@ -3,7 +3,7 @@
 /**
  * @typedef {"free" | "busy" | "idle" | "lost" | "hung" | "error" | "unknown" | "off"} GpuState
  * @typedef {[number | null, number | null]} Pair  used or now, and how much there is
- * @typedef {{ name: string, used_mib: number | null, total_mib: number | null }} Mig
+ * @typedef {{ name: string, used_mib: number | null, total_mib: number | null, uuid?: string | null }} Mig  an instance; `uuid` where it is free
  * @typedef {object} Gpu
  * @property {number | null} i  its index; null where the driver has none for it
  * @property {GpuState} is
@@ -21,7 +21,7 @@
  * @property {Mig[]} [mig]
  * @property {string | null} [uuid]
  *
- * @typedef {{ kind: string, level: "bad" | "warn" | "info", text: string, since_s?: number | null, todo?: string | null }} Note
+ * @typedef {{ kind: string, level: "bad" | "warn" | "info", text: string, since_s?: number | null, told_since?: string, todo?: string | null }} Note  `told_since`: by the mole, in its host's time
  * @typedef {"up" | "stale" | "offline" | "silent"} HostState
  * @typedef {object} Row
  * @property {string} name
@@ -141,6 +141,13 @@ const BAD = new Set(["lost", "hung", "error"]);
 
 /** @param {Gpu} gpu */
 export const isBad = (gpu) => BAD.has(gpu.is);
+
+const HOT_FROM_C = 85; // below where data-centre cards slow down, at 87 to 92
+
+/** By the card's own word, else by a temperature that is too much for any; idle or not. @param {Gpu} gpu */
+export function isHot(gpu) {
+  return (gpu.throttled ?? []).some((reason) => reason.startsWith("too hot")) || (gpu.temp ?? 0) >= HOT_FROM_C;
+}
 
 /** Whether a person should look at it: not up, something wrong with a GPU, or a note that is more than information. @param {Host} host */
 export function hasProblem(host) {

@@ -1,11 +1,12 @@
 // Takes the fleet and the view, gives the list as it is drawn: heads of groups and hosts, in order.
 
-import { ageOf, countOf, hasProblem, isBad, meanUtil } from "./fleet.js";
+import { ageOf, byName, countOf, hasProblem, isBad, meanUtil } from "./fleet.js";
 import { modelName, share } from "./wording.js";
 
 /**
  * @typedef {import("./fleet.js").Host} Host
  * @typedef {import("./fleet.js").Fleet} Fleet
+ * @typedef {import("./fleet.js").User} User
  * @typedef {import("./filter.js").Hit} Hit
  * @typedef {import("./view.js").View} View
  * @typedef {{ kind: "host", key: string, host: Host, hit: Hit }} HostItem
@@ -26,6 +27,9 @@ const KEYS = {
   disk: (host) => host.disk?.percent,
   problems: severity,
 };
+
+/** @type {Record<string, (user: User) => number | null>} */
+const USER_KEYS = { gpus: (user) => user.gpus, idle: (user) => user.idle, mem: (user) => user.mem_gib, util: (user) => user.util };
 
 const STATES = { offline: 5, stale: 3, silent: 4, up: 0 };
 
@@ -65,6 +69,18 @@ function sortHosts(items, view, ranks, nowMs) {
     const [first, second] = [keys.get(a) ?? null, keys.get(b) ?? null];
     if (first === null || second === null) return Number(first === null) - Number(second === null) || rank(a) - rank(b);
     return sign * (first - second) || rank(a) - rank(b);
+  });
+}
+
+/** Of equals the one with more GPUs first, then by name; who has no value last. @param {User[]} users @param {string} by @param {"asc" | "desc"} dir @returns {User[]} */
+export function sortUsers(users, by, dir) {
+  const sign = dir === "asc" ? 1 : -1;
+  const keyOf = USER_KEYS[by];
+  return [...users].sort((a, b) => {
+    if (!keyOf) return sign * byName(a.user, b.user);
+    const [first, second] = [keyOf(a), keyOf(b)];
+    if (first === null || second === null) return Number(first === null) - Number(second === null) || byName(a.user, b.user);
+    return sign * (first - second) || b.gpus - a.gpus || (b.mem_gib ?? 0) - (a.mem_gib ?? 0) || byName(a.user, b.user);
   });
 }
 

@@ -9,6 +9,7 @@ import { TileKeys } from "./keys.js";
 import { KioskBoard } from "./kiosk.js";
 import { HostList } from "./list.js";
 import { Live } from "./live.js";
+import { Mine } from "./mine.js";
 import { arrange, tagKeys } from "./order.js";
 import { connect } from "./shared.js";
 import { Tools } from "./tools.js";
@@ -26,9 +27,10 @@ class Overview {
     this.test = parseFilter(this.view.q);
     this.live = new Live();
     this.totals = new Totals();
-    this.users = new Users((word) => this.change({ q: toggleWord(this.view.q, word) }));
+    this.users = new Users(this.view, (word) => this.change({ q: toggleWord(this.view.q, word) }), (change) => this.change(change));
     this.where = new Where();
     this.tools = new Tools(() => this.view, (change, isTyping) => this.change(change, isTyping));
+    this.mine = new Mine(() => this.view, (change) => this.change(change));
     this.place = byId("hosts");
     const changed = () => this.wantFrame();
     this.list = this.view.kiosk ? new KioskBoard(byId("rows"), changed) : new HostList(byId("rows"), changed);
@@ -113,8 +115,9 @@ class Overview {
     byId("no-match").hidden = isEmpty || arranged.hosts > 0;
     this.place.hidden = arranged.hosts === 0;
     this.totals.draw(fleet);
-    this.users.draw(fleet.users, view.q);
+    this.users.draw(fleet.users, view);
     this.where.draw(fleet);
+    this.mine.draw(view, fleet.users.map((user) => user.user));
     this.tools.draw(view, { shown: arranged.hosts, all: fleet.hosts.size, gpus: arranged.gpus, tagKeys: tagKeys(fleet.hosts.values()), counts: this.counts() });
   }
 

@@ -2,9 +2,10 @@
 
 import { fill, make, setAttribute, setClass, setStyle, setText } from "./dom.js";
 import { ageOf } from "./fleet.js";
-import { HOST_WORDING } from "./explain.js";
+import { briefNote } from "./explain.js";
+import { GPU_WORDS, HOST_WORDS, stateOf } from "./states.js";
 import { drawTile, makeTile } from "./tile.js";
-import { counted, duration, modelName, ofGib, percent, printable, share } from "./wording.js";
+import { amount, counted, duration, modelName, ofGib, percent, printable, share } from "./wording.js";
 
 /**
  * @typedef {import("./fleet.js").Host} Host
@@ -87,15 +88,15 @@ export class HostRow {
     this.memory.draw(share(host.mem), `memory ${ofGib(host.mem)}`, "", true);
     this.disk.draw(host.disk?.percent, `fullest disk ${mount}`.trim(), mount, true);
     this.spark.draw(host.spark ?? [], host.spark_of ?? "gpu");
-    setClass(this.element, `host ${host.is}${host.notes.some((note) => note.level === "bad") ? " bad" : ""}`);
+    const state = stateOf(host);
+    setClass(this.element, `host ${host.is}${state === host.is ? "" : ` ${state}`}${host.notes.some((note) => note.level === "bad") ? " bad" : ""}`);
   }
 
   /** @param {Host} host */
   _drawNotes(host) {
-    const [first, ...others] = host.notes;
+    const [first] = host.notes;
     this.notesCell.hidden = first === undefined;
     if (first === undefined) return;
-    setText(this.notes, printable(first.text) + (others.length ? ` +${others.length}` : ""));
     setClass(this.notes, `notes ${host.notes.some((note) => note.level === "bad") ? "bad" : first.level}`);
   }
 
@@ -116,7 +117,10 @@ export class HostRow {
     if (!this.host) return;
     const age = ageOf(this.host, nowMs);
     setText(this.ago, age === null ? "" : duration(age));
-    setText(this.state, this.host.is === "up" ? "" : (HOST_WORDING[this.host.is] ?? this.host.is));
+    const [note, ...others] = this.host.notes;
+    if (note) setText(this.notes, briefNote(note, this.host, age) + (others.length ? ` +${others.length}` : ""));
+    const state = stateOf(this.host);
+    setText(this.state, state === "up" ? "" : (HOST_WORDS[state] ?? state));
   }
 }
 
@@ -129,14 +133,14 @@ function sameHit(a, b) {
 
 /** @param {Host} host */
 function noGpuWords(host) {
-  if (host.is === "silent") return "nothing known yet";
+  if (host.is === "silent") return "expected, has not reported yet";
   const trouble = host.notes.find((note) => note.kind === "gpu");
-  return trouble ? (trouble.text.startsWith("GPUs hung") ? "driver hung: GPUs not known" : "GPUs not readable") : "no GPU";
+  return trouble ? (trouble.text.startsWith("GPUs hung") ? "hung: GPUs not known" : "GPUs not readable") : "no GPU";
 }
 
 /** @param {Host} host */
 function modelWords(host) {
-  if (host.is === "silent") return "expected";
+  if (host.is === "silent") return "";
   if (host.gpus.length === 0) return host.cpus ? counted(host.cpus, "core") : "";
   return `${modelName(host.model) || "GPU"} × ${host.gpus.length}`;
 }
@@ -224,9 +228,9 @@ export class GroupRow {
     this.index = index;
     setAttribute(this.element, "aria-rowindex", String(index + 2));
     setText(this.label, printable(item.label));
-    const words = [up === hosts ? counted(hosts, "host") : `${up} of ${counted(hosts, "host")} up`];
-    if (gpus) words.push(`${gpus} GPUs`, `${busy} in use`, `${idle} held idle`, `${free} free`);
-    if (bad) words.push(`${bad} lost, hung or failing`);
+    const words = [up === hosts ? counted(hosts, "host") : `${amount(up)} of ${counted(hosts, "host")} up`];
+    if (gpus) words.push(counted(gpus, "GPU"), `${amount(busy)} ${GPU_WORDS.busy}`, `${amount(idle)} ${GPU_WORDS.idle}`, `${amount(free)} ${GPU_WORDS.free}`);
+    if (bad) words.push(`${amount(bad)} lost, hung or error`);
     setText(this.sums, words.join(" · "));
   }
 

@@ -2,6 +2,7 @@
 
 import { make, setAttribute, setClass, setStyle, setText } from "./dom.js";
 import { spokenGpu } from "./explain.js";
+import { isHot } from "./fleet.js";
 import { MISSING, percent, printable, share, shortDuration } from "./wording.js";
 
 /**
@@ -38,7 +39,7 @@ function classesOf(gpu, look, isMeant) {
   const isShaded = full != null && (gpu.is === "busy" || (look === "power" && !(gpu.is in NAMED)));
   const names = ["tile", gpu.is];
   if (isShaded) names.push(`u${Math.min(SHADES - 1, Math.floor((full ?? 0) / (100 / SHADES)))}`);
-  if (look === "power" && gpu.throttled?.length) names.push("throttled");
+  if (look === "power" && !(gpu.is in NAMED) && gpu.is !== "off" && (gpu.throttled?.length || isHot(gpu))) names.push("strained");
   if (gpu.mig?.length) names.push("mig");
   if (isMeant !== null) names.push(isMeant ? "meant" : "dimmed");
   return names.join(" ");
@@ -73,5 +74,6 @@ function powerWords(gpu) {
   if (gpu.is === "hung") return ["hung", ""];
   const watts = gpu.power?.[0] == null ? MISSING : `${Math.round(gpu.power[0])} W`;
   const degrees = gpu.temp == null ? MISSING : `${Math.round(gpu.temp)} °C`;
-  return [watts, gpu.throttled?.length ? `▼ ${degrees}` : degrees];
+  const sign = gpu.is === "off" ? "" : gpu.throttled?.length ? "▼" : isHot(gpu) ? "▲" : "";
+  return [watts, `${sign} ${degrees}`.trim()];
 }

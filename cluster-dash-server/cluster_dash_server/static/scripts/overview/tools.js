@@ -2,7 +2,8 @@
 
 import { byId, make, setAttribute, setText } from "./dom.js";
 import { hasWord, toggleWord } from "./filter.js";
-import { firstDirection } from "./view.js";
+import { firstDirection, turned } from "./view.js";
+import { amount, counted } from "./wording.js";
 
 /**
  * @typedef {import("./view.js").View} View
@@ -52,7 +53,7 @@ export class Tools {
       const word = chip.dataset.chip ?? "";
       setAttribute(chip, "aria-pressed", String(word ? hasWord(view.q, word) : view.q.trim() === ""));
       const count = chip.querySelector("span");
-      if (count) setText(count, counts[word] ? String(counts[word]) : "");
+      if (count) setText(count, counts[word] ? amount(counts[word] ?? 0) : "");
     }
     for (const head of this.heads) {
       const isBy = head.dataset.sort === view.sort;
@@ -61,8 +62,8 @@ export class Tools {
     for (const look of this.looks) setAttribute(look, "aria-pressed", String(look.dataset.look === view.look));
     this._drawGroups(view, tagKeys);
     if (this.sort.value !== view.sort) this.sort.value = view.sort;
-    const picked = gpus === null ? "" : `, ${gpus.toLocaleString("en")} ${gpus === 1 ? "GPU" : "GPUs"}`;
-    setText(this.shown, view.q.trim() ? `${shown.toLocaleString("en")} of ${all.toLocaleString("en")} hosts${picked}` : "");
+    const picked = gpus === null ? "" : `, ${counted(gpus, "GPU")}`;
+    setText(this.shown, view.q.trim() ? `${amount(shown)} of ${counted(all, "host")}${picked}` : "");
   }
 
   /** @param {View} view @param {string[]} tagKeys */
@@ -80,10 +81,4 @@ export class Tools {
     }
     if (this.group.value !== view.group) this.group.value = view.group;
   }
-}
-
-/** The same head again turns the order round. @param {View} view @param {string} sort @returns {Partial<View>} */
-function turned(view, sort) {
-  if (view.sort !== sort) return { sort, dir: firstDirection(sort) };
-  return { dir: view.dir === "asc" ? "desc" : "asc" };
 }

@@ -2,7 +2,7 @@
 
 import { byId, setStyle, setText } from "./dom.js";
 import { hasProblem } from "./fleet.js";
-import { MISSING, power } from "./wording.js";
+import { MISSING, amount, power } from "./wording.js";
 
 /** @typedef {import("./fleet.js").Fleet} Fleet */
 
@@ -20,8 +20,8 @@ export class Totals {
     let problems = 0;
     for (const host of hosts.values()) problems += Number(hasProblem(host));
     const [watts, unit] = power(totals.power_w);
-    this._say("hosts-up", totals.up, `of ${totals.hosts}`);
-    this._say("gpus-free", totals.gpus ? totals.free : MISSING, totals.gpus ? `of ${totals.gpus}` : "no GPU");
+    this._say("hosts-up", totals.up, `of ${amount(totals.hosts)}`);
+    this._say("gpus-free", totals.gpus ? totals.free : MISSING, totals.gpus ? `of ${amount(totals.gpus)}` : "no GPU");
     this._say("gpus-busy", totals.gpus ? totals.busy : MISSING, "");
     this._say("gpus-idle", totals.gpus ? totals.idle : MISSING, "");
     this._say("power", watts, unit);
@@ -32,14 +32,14 @@ export class Totals {
       setStyle(byId(`part-${part}`), "--share", `${(totals[part] / Math.max(1, totals.gpus)) * 100}%`);
       const legend = byId(`legend-${part}`);
       legend.hidden = totals[part] === 0 && part !== "busy" && part !== "idle" && part !== "free";
-      setText(/** @type {Element} */ (legend.lastElementChild), String(totals[part]));
+      setText(/** @type {Element} */ (legend.lastElementChild), amount(totals[part]));
     }
   }
 
   /** @param {string} id @param {string | number} number @param {string} beside */
   _say(id, number, beside) {
     const [bold, rest] = /** @type {[Element, Element]} */ ([...byId(id).querySelectorAll("b, small")]);
-    setText(bold, typeof number === "number" ? number.toLocaleString("en") : number);
+    setText(bold, typeof number === "number" ? amount(number) : number);
     setText(rest, beside);
   }
 }

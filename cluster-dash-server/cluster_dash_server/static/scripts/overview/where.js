@@ -1,8 +1,8 @@
 // Draws "Where can I run?": the best host for what is asked, and the lines to paste.
 
 import { byId, fill, make, setText } from "./dom.js";
-import { placesFor, shellWord, visibleDevices } from "./free.js";
-import { counted, duration, modelName, printable } from "./wording.js";
+import { devicesLine, placesFor, shellWord } from "./free.js";
+import { counted, duration, instanceName, modelName, printable } from "./wording.js";
 
 /** @typedef {import("./fleet.js").Fleet} Fleet */
 
@@ -33,15 +33,15 @@ export class Where {
       setText(this.answer, `No host has ${count === 1 ? "such a GPU" : `${count} such GPUs`} free now.`);
     } else {
       const quiet = best.quiet_s == null ? "" : `, quiet for ${duration(best.quiet_s)}`;
-      setText(this.answer, `${printable(best.host.name)}: ${counted(count, modelName(best.gpus[0]?.model ?? best.host.model) || "GPU", `× ${modelName(best.host.model)}`)}${quiet}`);
-      setText(this.line, `ssh ${shellWord(best.host.name)}\nexport CUDA_VISIBLE_DEVICES=${visibleDevices(best.gpus)}`);
+      setText(this.answer, `${printable(best.host.name)}: ${whatOf(best)}${quiet}`);
+      setText(this.line, `ssh ${shellWord(best.host.name)}\nexport ${devicesLine(best)}`);
     }
     this.also.hidden = others.length === 0;
     fill(this.also, others.slice(0, ALSO), () => make("li", "", make("a"), make("small")), (item, place) => {
       const [link, free] = /** @type {[HTMLAnchorElement, Element]} */ ([...item.children]);
       setText(link, printable(place.host.name));
       link.href = `/host/${encodeURIComponent(place.host.name)}`;
-      setText(free, `${place.free} free`);
+      setText(free, place.instance ? instanceName(place.instance.name) : `${place.free} free`);
     });
   }
 
@@ -51,6 +51,12 @@ export class Where {
     if (!isCopied) getSelection()?.selectAllChildren(this.line);
     setTimeout(() => setText(this.copy, "copy"), 2000);
   }
+}
+
+/** @param {import("./free.js").Place} place */
+function whatOf({ host, gpus, instance }) {
+  const model = modelName(gpus[0]?.model ?? host.model) || "GPU";
+  return instance ? `${instanceName(instance.name)} of GPU ${gpus[0]?.i ?? "?"}, ${model}` : counted(gpus.length, model, `× ${model}`);
 }
 
 /** The clipboard's own way is there only over TLS and on loopback; most clusters' pages are neither. @param {string} text */

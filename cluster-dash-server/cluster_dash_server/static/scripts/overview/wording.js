@@ -13,10 +13,10 @@ export function duration(seconds) {
   return whole >= 60 ? `${Math.floor(whole / 60)} min` : `${whole} s`;
 }
 
-/** One unit, for a tile: 3 h, 13 m. @param {number} seconds */
+/** One unit, for a tile: 3h, 13m. @param {number} seconds */
 export function shortDuration(seconds) {
   const [number, unit] = duration(seconds).split(" ");
-  return `${number} ${unit === "min" ? "m" : unit}`;
+  return `${number}${unit === "min" ? "m" : unit}`;
 }
 
 /** @param {number | null | undefined} value */
@@ -24,15 +24,16 @@ export function percent(value) {
   return value == null ? MISSING : `${Math.round(value)} %`;
 }
 
-/** @param {number | null | undefined} value */
-export function gib(value) {
+/** A decimal below 100, none from there on, never a .0; what is little is not nothing. As views/wording.py. @param {number | null | undefined} value */
+export function number(value) {
   if (value == null) return MISSING;
-  return Math.abs(value) < 10 && value !== 0 ? value.toFixed(1) : String(Math.round(value));
+  if (value !== 0 && Math.abs(value) < 0.05) return "<0.1";
+  return Math.abs(value) < 99.95 ? value.toFixed(1).replace(/\.0$/, "") : value.toFixed(0);
 }
 
 /** "61 of 80 GiB"; a dash for what isn't known. @param {[number | null, number | null] | null | undefined} pair */
 export function ofGib(pair) {
-  return pair == null || (pair[0] == null && pair[1] == null) ? MISSING : `${gib(pair[0])} of ${gib(pair[1])} GiB`;
+  return pair == null || (pair[0] == null && pair[1] == null) ? MISSING : `${number(pair[0])} of ${number(pair[1])} GiB`;
 }
 
 /** Used of total in percent; null where either isn't known. @param {[number | null, number | null] | null | undefined} pair */
@@ -44,25 +45,30 @@ export function share(pair) {
 /** Watts as W, or as kW from 10,000 on. @param {number | null | undefined} watts @returns {[string, string]} */
 export function power(watts) {
   if (watts == null) return [MISSING, ""];
-  return watts < 10_000 ? [String(Math.round(watts)), "W"] : [(watts / 1000).toFixed(1), "kW"];
+  return watts < 10_000 ? [String(Math.round(watts)), "W"] : [number(watts / 1000), "kW"];
 }
 
 /** @param {number | null | undefined} perSecond */
 export function rate(perSecond) {
   if (perSecond == null) return MISSING;
-  const units = ["B/s", "kB/s", "MB/s", "GB/s"];
+  const units = ["B/s", "KiB/s", "MiB/s", "GiB/s"];
   let value = perSecond;
   let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1024;
     unit += 1;
   }
-  return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
+  return `${unit > 0 ? number(value) : Math.round(value)} ${units[unit]}`;
+}
+
+/** 1,005; of things that are counted. @param {number} count */
+export function amount(count) {
+  return count.toLocaleString("en");
 }
 
 /** @param {number} count @param {string} one @param {string} [many] */
 export function counted(count, one, many = `${one}s`) {
-  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+  return `${amount(count)} ${count === 1 ? one : many}`;
 }
 
 const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
@@ -75,6 +81,11 @@ export function printable(text) {
 /** "NVIDIA GeForce RTX 4090" is an RTX 4090. @param {string | null | undefined} model */
 export function modelName(model) {
   return model ? printable(model).replace(/^(NVIDIA|AMD)\s+/i, "").replace(/^(GeForce|Tesla|Instinct)\s+/i, "") : "";
+}
+
+/** NVIDIA names an instance with its GPU, "NVIDIA A100-SXM4-80GB MIG 3g.40gb", which is MIG 3g.40gb. @param {string} name */
+export function instanceName(name) {
+  return `MIG ${printable(name).replace(/^.*\bMIG\s+/, "")}`;
 }
 
 /** @param {number} epochSeconds */
