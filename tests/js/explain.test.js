@@ -56,3 +56,9 @@ test("an instance of MIG goes by its own name, without that of its GPU", () => {
   const words = ofGpu(gpu(0, { mig })).lines.map(([what]) => what);
   assert.ok(words.includes("MIG 3g.40gb") && words.includes("MIG 1g.10gb"), words.join(", "));
 });
+
+test("how busy its parts were is told where its driver does", () => {
+  const told = Object.fromEntries(ofGpu(gpu(0, { sm: 96, tensor: 0, dram: 89 })).lines);
+  assert.deepEqual([told["tensor cores"], told["memory bandwidth"]], ["0 %", "89 %"]);
+  assert.ok(!ofGpu(gpu(0)).lines.some(([name]) => name === "tensor cores"));
+});
