@@ -374,8 +374,10 @@ int nvmlDeviceGetFieldValues(void *device, int count, Field *fields) {
     BEFORE(index_of(device));
     for (int place = 0; place < count; ++place) {
         snprintf(name, sizeof name, "field_%u", fields[place].id);
-        fields[place].type = 3; /* unsigned long long */
         fields[place].error = number(device, name, &fields[place].value);
+        int is_small = fields[place].id == 82 || fields[place].id == 230; /* memory's temperature, recovery action */
+        fields[place].type = is_small ? 1 : 3; /* unsigned int, unsigned long long */
+        if (is_small) fields[place].value |= 0xABCDULL << 32; /* what is beyond the int means nothing */
     }
     return SUCCESS;
 }

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cluster_dash_mole.nvml_values import Number
 
 _LOST = 15
-_NAMES = (
+NAMES = (
     "nvmlGpmQueryDeviceSupport",
     "nvmlGpmSampleAlloc",
     "nvmlGpmSampleGet",
@@ -44,7 +44,7 @@ class GpmFunctions:
     @classmethod
     def find(cls, functions: Functions) -> GpmFunctions | None:
         """None where the library or the binding is too old."""
-        pointers = [functions.find(name) for name in _NAMES]
+        pointers = [functions.find(name) for name in NAMES]
         try:
             return cls(functions.nvml, pointers) if all(pointers) else None
         except AttributeError:
@@ -120,7 +120,7 @@ class Gpm:
         """What comes next isn't compared with what was before."""
         self.forget()
         if error == _LOST:
-            device.note(self, _NAMES[2], device.nvml.NVMLError(error))
+            device.note(self, "nvmlGpmSampleGet", device.nvml.NVMLError(error))
 
     def forget(self) -> None:
         """Free the samples and begin anew."""
