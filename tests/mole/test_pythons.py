@@ -11,7 +11,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from mole.peers import MOLE_FOLDER, ROOT, MoleProcess, Peer, wait_until
 
 VERSIONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 OTHERS = [version for version in VERSIONS if version != "{}.{}".format(*sys.version_info)]
+SIDE_BY_SIDE = 2
 CACHE = ROOT / "tests" / ".cache" / "pythons"
 LOCKS = (MOLE_FOLDER / "requirements.txt", ROOT / "tests" / "requirements-mole.txt")
 BUILT_WITH = (*LOCKS, MOLE_FOLDER / "pyproject.toml")
@@ -72,28 +74,62 @@ def run(*words: str) -> None:
     assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}"
 
 
+@pytest.fixture(scope="session")
+def pythons() -> Generator[Callable[[str], str]]:
+    """The interpreter of an environment for a version. All are made side by side, when the first is asked for."""
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        made = {
+            version: pool.submit(venv_python, found, version) for version in VERSIONS if (found := find_python(version))
+        }
+
+        def python_of(version: str) -> str:
+            if version not in made:
+                pytest.skip(f"no CPython {version} on this machine")
+            return str(made[version].result())
+
+        yield python_of
+        for future in made.values():
+            future.cancel()
+
+
 @pytest.fixture
-def python(request: pytest.FixtureRequest) -> str:
-    version = str(request.param)
-    found = find_python(version)
-    if found is None:
-        pytest.skip(f"no CPython {version} on this machine")
-    return str(venv_python(found, version))
+def python(request: pytest.FixtureRequest, pythons: Callable[[str], str]) -> str:
+    return pythons(str(request.param))
+
+
+@pytest.fixture(scope="module")
+def runs(pythons: Callable[[str], str]) -> Generator[Callable[[str], subprocess.CompletedProcess[str]]]:
+    """What the moles' tests say under a version. They wait more than they compute, so they run side by side."""
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        started = {version: pool.submit(run_tests, pythons(version)) for version in OTHERS if find_python(version)}
+
+        def result_of(version: str) -> subprocess.CompletedProcess[str]:
+            if version not in started:
+                pytest.skip(f"no CPython {version} on this machine")
+            return started[version].result()
+
+        yield result_of
+        for future in started.values():
+            future.cancel()
+
+
+def run_tests(python: str) -> subprocess.CompletedProcess[str]:
+    """All but the slow ones. Under the Python of this run they are a part of it."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    words = [python, "-W", "error", "-m", "pytest", "tests/mole", "-m", "not slow", "-p", "no:cacheprovider"]
+    return subprocess.run(
+        [*words, "--tb=short", "--color=no", "-q"],
+        cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400, check=False,
+    )  # fmt: skip
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(700)
-@pytest.mark.parametrize("python", OTHERS, indirect=True)
-def test_the_moles_tests_pass_under_it(python: str) -> None:
-    """All but the slow ones. Under the Python of this run they are a part of it."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    words = [python, "-W", "error", "-m", "pytest", "tests/mole", "-m", "not slow", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [*words, "--tb=short", "--color=no", "-q"],
-        cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400, check=False,
-    )  # fmt: skip
+@pytest.mark.parametrize("version", OTHERS)
+def test_the_moles_tests_pass_under_it(version: str, runs: Callable[[str], subprocess.CompletedProcess[str]]) -> None:
+    done = runs(version)
     if done.returncode:
-        pytest.fail(f"{' '.join(words)}\n{done.stdout}", pytrace=False)
+        pytest.fail(f"{' '.join(done.args)}\n{done.stdout}", pytrace=False)
 
 
 @pytest.mark.slow

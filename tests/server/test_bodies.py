@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import random
-import time
 import tracemalloc
 import zlib
 from typing import Any
@@ -192,9 +191,7 @@ def test_depth_is_measured_to_the_level() -> None:
             measure("it", json.loads(more), Limits())
 
 
-def test_the_slow_way_is_not_slow() -> None:
-    """A mebibyte that needs the second reading; 50 ms is the aim, what the machine does besides gets the rest."""
+def test_the_slow_way_finds_what_the_quick_one_cannot() -> None:
+    """A mebibyte that needs the second reading; what it costs is told by benchmarks/hostile.py."""
     text = ("{" + ",".join(f'"{at}" :":"' for at in range(19_000)) + ',"x":"' + '\\":' * 250_000 + '","x":1}').encode()
-    started = time.process_time()
     assert list(repeated_keys(text)) == [["x"]]
-    assert time.process_time() - started < 0.5

@@ -44,8 +44,12 @@ class Senders:
     def _send(self, name: str) -> None:
         with requests.Session() as session:
             while not self._ending.wait(0.25):
+                post = posts.host_post(name, gpus=1)
                 try:
-                    answer = session.post(self._server.url, json=posts.host_post(name, gpus=1), timeout=5)
+                    try:
+                        answer = session.post(self._server.url, json=post, timeout=5)
+                    except requests.ConnectionError:  # bare waitress cuts connections that its clock calls idle
+                        answer = requests.post(self._server.url, json=post, timeout=5)
                     self.failed += [] if answer.json()["success"] else [answer.text]
                     self.taken += 1
                 except (requests.RequestException, ValueError) as error:
