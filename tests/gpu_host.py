@@ -332,7 +332,7 @@ def run_phases(bench: Bench, can_load: bool, fault: bool) -> None:
             holder.send_signal(signal.SIGKILL)
             holder.wait(30)
             bench.compare("after kill -9")
-    if can_load and fault:
+    if fault:
         bench.fault()
         bench.compare("after the fault")
     bench.compare_counters()
@@ -351,9 +351,9 @@ def print_table(rows: Sequence[Row]) -> None:
         print("  ".join(word.ljust(width) for word, width in zip(line, widths)).rstrip())
 
 
-def can_load(python: str) -> str:
-    """Empty where a load can run, else why not."""
-    words = [python, "-c", "import gpu_load; gpu_load.find_work()"]
+def why_not(python: str, script: str) -> str:
+    """Empty where it runs, else the end of what it says."""
+    words = [python, "-c", script]
     tried = subprocess.run(words, cwd=LOAD.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
     return tried.stderr.decode().strip()[-300:] if tried.returncode else ""
 
@@ -368,12 +368,15 @@ def main() -> int:
     if not shutil.which("nvidia-smi") or subprocess.run(["nvidia-smi", "-L"], check=False).returncode:
         print("left out: all, as nvidia-smi finds no GPU here")
         return 2
-    why_not = can_load(arguments.python)
+    no_load = why_not(arguments.python, "import gpu_load; gpu_load.find_work()")
+    no_fault = no_load or (why_not(arguments.python, "import cupy") if arguments.fault else "")
     with tempfile.TemporaryDirectory() as folder, contextlib.closing(Bench(arguments, Path(folder))) as bench:
-        run_phases(bench, not why_not, arguments.fault)
+        run_phases(bench, not no_load, arguments.fault and not no_fault)
     print_table(bench.rows)
-    if why_not:
-        print(f"left out: the phases with a load, as there is no CUDA: {why_not}")
+    if no_load:
+        print(f"left out: the phases with a load, as there is no CUDA: {no_load}")
+    if arguments.fault and no_fault:
+        print(f"left out: the fault, as there is no cupy: {no_fault}")
     for column in bench.smi.unknown():
         print(f"left out: {column}, which this nvidia-smi doesn't know")
     differing = sum(not row.is_ok for row in bench.rows)
