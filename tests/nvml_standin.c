@@ -42,6 +42,10 @@ typedef struct { unsigned gpu, memory; } Utilization;
 typedef struct { unsigned pid; unsigned long long memory; unsigned gpu_instance, compute_instance; } Process;
 typedef struct { char legacy[16]; unsigned domain, bus, device, id, subsystem; char bus_id[32]; } PciInfo;
 typedef struct { void *device; unsigned long long type, data; unsigned gpu_instance, compute_instance; } Event;
+typedef struct { unsigned version, supported; } GpmSupport;
+typedef struct { void *device; int serial; } GpmSample;
+typedef struct { unsigned id; int error; double value; char *names[3]; } GpmMetric;
+typedef struct { unsigned version, count; GpmSample *older, *newer; GpmMetric metrics[]; } GpmMetrics;
 typedef struct {
     unsigned id, scope;
     long long timestamp, latency;
@@ -201,10 +205,12 @@ static int text(const Lines *lines, const char *name, char *buffer, unsigned siz
 int nvmlInitWithFlags(unsigned flags) { (void)flags; BEFORE(-1); return SUCCESS; }
 int nvmlInit_v2(void) { BEFORE(-1); return SUCCESS; }
 
+static int samples; /* of GPM, that were not freed */
+
 /* Leaves a trace beside the scenario, by which a test sees an orderly end. */
 int nvmlShutdown(void) {
     FILE *file = open_beside("shutdown", "w");
-    if (file) fclose(file);
+    if (file) fprintf(file, "%d", samples), fclose(file);
     return SUCCESS;
 }
 
@@ -289,6 +295,12 @@ int nvmlDeviceGetTemperature(void *device, int sensor, unsigned *degrees) {
     return small_number(device, "temperature", 0, degrees);
 }
 
+/* shutdown, slowdown, the memory's most, the core's most */
+int nvmlDeviceGetTemperatureThreshold(void *device, unsigned kind, unsigned *degrees) {
+    BEFORE(index_of(device));
+    return small_number(device, "thresholds", (int)kind, degrees);
+}
+
 #define SMALL_NUMBER(function, name)                   \
     int function(void *device, unsigned *value) {      \
         BEFORE(index_of(device));                      \
@@ -362,8 +374,56 @@ int nvmlDeviceGetFieldValues(void *device, int count, Field *fields) {
     BEFORE(index_of(device));
     for (int place = 0; place < count; ++place) {
         snprintf(name, sizeof name, "field_%u", fields[place].id);
-        fields[place].type = 3; /* unsigned long long */
         fields[place].error = number(device, name, &fields[place].value);
+        int is_small = fields[place].id == 82 || fields[place].id == 230; /* memory's temperature, recovery action */
+        fields[place].type = is_small ? 1 : 3; /* unsigned int, unsigned long long */
+        if (is_small) fields[place].value |= 0xABCDULL << 32; /* what is beyond the int means nothing */
+    }
+    return SUCCESS;
+}
+
+/* ---- GPM: the fact gpm_<metric> is its value in any time that ends with the newer sample ---- */
+
+int nvmlGpmQueryDeviceSupport(void *device, GpmSupport *support) {
+    BEFORE(index_of(device));
+    support->supported = 0;
+    small_number(device, "gpm", 0, &support->supported);
+    return SUCCESS;
+}
+
+int nvmlGpmSampleAlloc(GpmSample **sample) {
+    BEFORE(-1);
+    *sample = calloc(1, sizeof **sample);
+    ++samples;
+    return SUCCESS;
+}
+
+int nvmlGpmSampleFree(GpmSample *sample) {
+    BEFORE(-1);
+    free(sample);
+    --samples;
+    return SUCCESS;
+}
+
+int nvmlGpmSampleGet(void *device, GpmSample *sample) {
+    static int serial;
+    BEFORE(index_of(device));
+    *sample = (GpmSample){device, ++serial};
+    return SUCCESS;
+}
+
+/* As the real one: an empty sample and one with itself are refused, and the older one as the newer gives nonsense. */
+int nvmlGpmMetricsGet(GpmMetrics *asked) {
+    char name[KEY];
+    const GpmSample *older = asked->older, *newer = asked->newer;
+    BEFORE(-1);
+    if (!older->serial || !newer->serial || older == newer || older->device != newer->device) return INVALID_ARGUMENT;
+    for (unsigned place = 0; place < asked->count; ++place) {
+        GpmMetric *metric = &asked->metrics[place];
+        snprintf(name, sizeof name, "gpm_%u", metric->id);
+        const char *fact = find(&scenario.facts[index_of(newer->device)], name);
+        metric->error = fact ? SUCCESS : NOT_SUPPORTED;
+        if (fact) metric->value = older->serial < newer->serial ? strtod(fact, NULL) : -4611488425371337.0;
     }
     return SUCCESS;
 }

@@ -42,12 +42,28 @@ class Gpu:
     pcie_max_gen: int | None = 5
     pcie_max_width: int | None = 16
     nvlink: str | None = "18 18"
+    thresholds: str | None = "95 89 95 87"
+    field_82: int | None = 64
+    field_74: int | None = 27_682_640_288
+    field_269: int | None = 0
+    field_270: int | None = 0
+    field_271: int | None = 0
+    field_230: int | None = 0
     field_45: int | None = 3
     field_52: int | None = 0
     field_59: int | None = 0
     fan: int | None = None
     encoder: int | None = 0
     decoder: int | None = 0
+    gpm: int | None = 1
+    gpm_2: float | None = 95.5
+    gpm_3: float | None = 14.125
+    gpm_5: float | None = 92.75
+    gpm_10: float | None = 24.875
+    gpm_20: float | None = 5.5
+    gpm_21: float | None = 16.0
+    gpm_60: float | None = 1024.0
+    gpm_61: float | None = 512.0
     persistence: int | None = 1
     event_types: int | None = 0x3F1F
     mig_mode: int | None = 0
@@ -101,6 +117,11 @@ class NvmlStandin:
         path = Path(f"{self.scenario}.calls")
         lines = path.read_text().split("\n") if path.exists() else []
         return lines.count(f"{function} {index}")
+
+    @property
+    def samples_left(self) -> int:
+        """How many samples of GPM weren't freed when nvmlShutdown was called."""
+        return int(Path(f"{self.scenario}.shutdown").read_text())
 
     @property
     def was_shut_down(self) -> bool:

@@ -148,6 +148,7 @@ class GpuSettings:
     """What is told of the GPUs and of who is on them."""
 
     commands: bool = _setting(True, _FLAG)
+    activity: bool = _setting(True, _FLAG)
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,7 @@ class MainRunner:
 def build_runner(config: Config, identity: Identity, backends: Sequence[Backend]) -> MainRunner:
     """The mole that the configuration describes."""
     interval_s = config.poll.poll_interval_in_secs
-    nvml = NvmlReader()
+    nvml = NvmlReader(activity=config.gpu.activity)
     network_mounts = NetworkMounts(budget_s=min(DEADLINE_S, max(0.25, interval_s / 20)))
     skews = [backend.read_skew for backend in backends]
     collectors = [

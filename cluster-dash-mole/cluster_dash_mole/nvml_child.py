@@ -36,12 +36,12 @@ _REST = 9  # times what a sample took: sampling has at most a tenth of the time,
 class Reader:
     """NVML, opened once, and its GPUs by index."""
 
-    def __init__(self) -> None:
+    def __init__(self, activity: bool) -> None:
         self._nvml: Any = importlib.import_module("pynvml")
         if not hasattr(self._nvml, "_nvmlGetFunctionPointer"):
             raise ImportError("another package shadows the module pynvml: install nvidia-ml-py, remove pynvml")
         self._nvml.nvmlInit()
-        self._functions = Functions(self._nvml)
+        self._functions = Functions(self._nvml, activity)
         self._gpus: dict[int, Gpu] = {}
         self._events = Events(self._functions)
         self._texts = {"driver_version": self._read_driver_version(), "cuda_version": self._read_cuda_version()}
@@ -58,13 +58,20 @@ class Reader:
     def _read_gpu(self, index: int, thorough: bool, has_fresh_sample: bool) -> dict[str, Any]:
         gpu = self._gpus.get(index)
         if gpu is None or gpu.is_lost or gpu.handle is None:
-            gpu = self._gpus[index] = Gpu(self._functions, index)
+            gpu = self._begin(index)
         before = gpu.uuid
         found = gpu.find()
         if found and before not in (None, gpu.uuid):  # the indices have shifted
-            gpu = self._gpus[index] = Gpu(self._functions, index)
+            gpu = self._begin(index)
             found = gpu.find()
         return {**gpu.read(thorough, has_fresh_sample), **self._texts} if found else gpu.describe()
+
+    def _begin(self, index: int) -> Gpu:
+        former = self._gpus.get(index)
+        if former:
+            former.close()
+        self._gpus[index] = Gpu(self._functions, index)
+        return self._gpus[index]
 
     def sample(self) -> None:
         """Look at every GPU that isn't lost, and for events."""
@@ -88,6 +95,8 @@ class Reader:
 
     def close(self) -> None:
         """Tell the driver that nobody asks any more."""
+        for gpu in self._gpus.values():
+            gpu.close()
         self._nvml.nvmlShutdown()
 
 
@@ -95,11 +104,17 @@ class Server:
     """One answer a question, until they end or an answer is a failure; samples in between."""
 
     def __init__(
-        self, questions: int, answers: int, sample_s: float, clock: Callable[[], float] = time.monotonic
+        self,
+        questions: int,
+        answers: int,
+        sample_s: float,
+        activity: bool,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._questions = questions
         self._answers = answers
         self._sample_s = sample_s
+        self._activity = activity
         self._clock = clock
         self._reader: Reader | None = None
         self._sampled_at = 0.0
@@ -148,7 +163,7 @@ class Server:
     def _read(self, thorough: bool) -> tuple[dict[str, Any], bool]:
         try:
             if self._reader is None:
-                self._reader = Reader()
+                self._reader = Reader(self._activity)
                 self._sample_at = self._clock() + self._sample_s
             has_fresh_sample = self._clock() - self._sampled_at < self._sample_s / 4
             answer = self._reader.read(thorough, has_fresh_sample)
@@ -169,6 +184,6 @@ def main() -> None:
     answers = os.dup(1)
     os.dup2(2, 1)
     try:
-        Server(0, answers, float(sys.argv[1])).serve()
+        Server(0, answers, float(sys.argv[1]), sys.argv[2] == "activity").serve()
     except BrokenPipeError:
         return  # the mole has gone meanwhile

@@ -5,15 +5,16 @@ Runs within the process that holds NVML. Memory in bytes; what can't be read is 
 
 from __future__ import annotations
 
+from cluster_dash_mole.nvml_gpm import Gpm
 from cluster_dash_mole.nvml_samples import Samples
-from cluster_dash_mole.nvml_values import BLANK, NO_VALUE, NUMBERS, NVLINK_ACTIVE, NVLINK_ERRORS, PLACES
+from cluster_dash_mole.nvml_values import BLANK, NO_VALUE, NUMBERS, NVLINK_ACTIVE, PLACES
 
 TYPE_CHECKING = False  # `typing` itself would cost this process memory
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from cluster_dash_mole.nvml_functions import Function, Functions, ListFunction
+    from cluster_dash_mole.nvml_functions import FieldsFunction, Function, Functions, ListFunction
     from cluster_dash_mole.nvml_values import Number
 
     Processes = dict[int, "tuple[int | None, str]"]  # bytes, and C, G or C+G, by pid
@@ -42,7 +43,7 @@ class Device:
         self.troubles: dict[Any, str] = {}
         self._absent: dict[Any, int] = {}
 
-    def ask(self, versions: Sequence[Function] | Sequence[ListFunction]) -> Any:
+    def ask(self, versions: Sequence[Function] | Sequence[ListFunction] | Sequence[FieldsFunction]) -> Any:
         """The result of the first of these that the library has; None = there is none."""
         for function in versions:
             absent = self._absent.get(function) if self._absent else None
@@ -108,6 +109,7 @@ class Gpu(Device):
         self.uuid: str | None = None
         self.texts: dict[str, str | None] = {}
         self.samples = Samples(self)
+        self._gpm = Gpm(functions.gpm)
         self._rare = _NOTHING
         self._mig: dict[int, Device] = {}
 
@@ -131,13 +133,23 @@ class Gpu(Device):
         numbers = self._rare.copy()
         self.samples.take(has_fresh_sample, numbers)
         self._read_calls(self.functions.often, numbers)
+        read_fields(self, self.functions.fields_often, numbers)
         processes = read_processes(self)
-        mig = self._read_mig(processes) if numbers[_MIG_MODE] else None
+        if numbers[_MIG_MODE]:
+            mig = self._read_mig(processes)
+            self._gpm.forget()  # the counters of a split GPU are its instances' own
+        else:
+            mig = None
+            self._gpm.read(self, numbers[NVLINK_ACTIVE.place] is not None, numbers)
         entry = {**self.describe(), **self.texts}
         if self.is_lost:
             return entry
         listed = None if processes is None else [(pid, *processes[pid]) for pid in sorted(processes)]
         return {**entry, "numbers": numbers, "processes": listed, "mig": mig}
+
+    def close(self) -> None:
+        """Free what the library keeps for it."""
+        self._gpm.forget()
 
     def describe(self) -> dict[str, Any]:
         """What can be said of any GPU, a lost one too."""
@@ -154,6 +166,7 @@ class Gpu(Device):
     def _read_rarely(self) -> None:
         before, self._rare = self._rare[_MIG_MODE], _NOTHING.copy()
         self._read_calls(self.functions.rarely, self._rare)
+        read_fields(self, self.functions.fields_rarely, self._rare)
         read_nvlink(self, self._rare)
         if before not in (None, self._rare[_MIG_MODE]):
             self.forget()  # a GPU with MIG supports other calls than one without
@@ -207,11 +220,13 @@ def read_nvlink(device: Device, values: list[float | None]) -> None:
     if not states:
         return
     values[NVLINK_ACTIVE.place] = sum(states)
-    fields = [(getattr(device.nvml, name), number) for name, number in NVLINK_ERRORS]
-    results = device.call("nvmlDeviceGetFieldValues", tuple(field for field, _ in fields))
-    for result, (_, number) in zip(results if results is not None else (), fields):
-        if result.nvmlReturn == 0:
-            pick_numbers((result.value.ullVal,), (number,), values)
+    read_fields(device, device.functions.nvlink_errors, values)
+
+
+def read_fields(device: Device, function: Sequence[FieldsFunction], values: list[float | None]) -> None:
+    """Put at their places those of the fields that this GPU has."""
+    for number, value in device.ask(function) or ():
+        pick_numbers((value,), (number,), values)
 
 
 def read_processes(device: Device) -> Processes | None:

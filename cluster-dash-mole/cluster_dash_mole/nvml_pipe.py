@@ -17,18 +17,19 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 _THOROUGH_EVERY_S = 60.0
-_START = "import sys; sys.path += sys.argv[2:]; from cluster_dash_mole.nvml_child import main; main()"
+_START = "import sys; sys.path += sys.argv[3:]; from cluster_dash_mole.nvml_child import main; main()"
 
 
 class NvmlProcess:
     """The process that runs nvml_child, with at most one question open."""
 
-    def __init__(self, now: float, sample_s: float) -> None:
+    def __init__(self, now: float, sample_s: float, activity: bool = True) -> None:
         pynvml = importlib.util.find_spec("pynvml")
         folder = str(Path(pynvml.origin).parent) if pynvml and pynvml.origin else ""
+        words = (str(sample_s), "activity" if activity else "no activity")
         # Without site and the environment's Python settings: less memory, and nothing that shadows a module.
         self._popen = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _START, str(sample_s), folder, str(Path(__file__).parents[1])],
+            [sys.executable, "-I", "-S", "-c", _START, *words, folder, str(Path(__file__).parents[1])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,

@@ -86,10 +86,11 @@ class NvmlReader:
         deadlines: Deadlines | None = None,
         sample_s: float = 1.0,
         wall_clock: Callable[[], float] = time.time,
+        *,
+        activity: bool = True,
     ) -> None:
         self._clock = clock
         self._deadlines = deadlines or Deadlines()
-        self._sample_s = sample_s
         self._wall_clock = wall_clock
         self._child: NvmlProcess | None = None
         self._ending: NvmlProcess | None = None
@@ -100,7 +101,9 @@ class NvmlReader:
         self._hung: _Trouble | None = None
         self._events: list[dict[str, Any]] = []
         self._events_from = 0.0
-        self._probe = Probe(lambda now: NvmlProcess(now, sample_s))
+        self._sample_s = sample_s
+        self._activity = activity
+        self._probe = Probe(self._begin)
         self._logged: str | None = None
         self.expects_library = True
         """False on a host without a GPU: there the library is looked for seldom."""
@@ -110,6 +113,9 @@ class NvmlReader:
         """Of the process, None while there is none."""
         return self._child.pid if self._child else None
 
+    def _begin(self, now: float) -> NvmlProcess:
+        return NvmlProcess(now, self._sample_s, self._activity)
+
     def start(self) -> None:
         """Start the process and ask it, if there is none and it is time to try (again)."""
         if self._ending and self._ending.has_ended():
@@ -117,7 +123,7 @@ class NvmlReader:
         now = self._clock()
         if self._child is None and self._ending is None and now >= self._start_at:
             try:
-                self._child = NvmlProcess(now, self._sample_s)
+                self._child = self._begin(now)
             except OSError as error:  # no memory, no descriptor
                 self._fail(None, f"the process that reads NVML can't be started: {error.strerror or error}")
 

@@ -65,7 +65,17 @@ class Call:
         self.rarely = rarely
 
 
+class Field:
+    """A number that nvmlDeviceGetFieldValues has, by the binding's name of its field; `rarely` as of a Call."""
+
+    def __init__(self, name: str, number: Number, rarely: bool = False) -> None:
+        self.name = name
+        self.number = number
+        self.rarely = rarely
+
+
 _ECC = "nvmlDeviceGetTotalEccErrors"
+_THRESHOLD = "nvmlDeviceGetTemperatureThreshold"
 _CORRECTED, _UNCORRECTED = "NVML_MEMORY_ERROR_TYPE_CORRECTED", "NVML_MEMORY_ERROR_TYPE_UNCORRECTED"
 
 CALLS = (
@@ -117,6 +127,26 @@ CALLS = (
     Call(
         ("nvmlDeviceGetEnforcedPowerLimit",),
         Number("sys.gpu.power_limit_w", "W", "power that the board may take, by all limits in force", scale=1e-3),
+        rarely=True,
+    ),
+    Call(
+        (_THRESHOLD, "NVML_TEMPERATURE_THRESHOLD_GPU_MAX"),
+        Number("sys.gpu.temperature_max_c", "°C", "highest temperature of the core that is meant for long work"),
+        rarely=True,
+    ),
+    Call(
+        (_THRESHOLD, "NVML_TEMPERATURE_THRESHOLD_SLOWDOWN"),
+        Number("sys.gpu.temperature_slowdown_c", "°C", "temperature of the core at which the hardware slows it down"),
+        rarely=True,
+    ),
+    Call(
+        (_THRESHOLD, "NVML_TEMPERATURE_THRESHOLD_SHUTDOWN"),
+        Number("sys.gpu.temperature_shutdown_c", "°C", "temperature of the core at which the GPU switches itself off"),
+        rarely=True,
+    ),
+    Call(
+        (_THRESHOLD, "NVML_TEMPERATURE_THRESHOLD_MEM_MAX"),
+        Number("sys.gpu.mem_temperature_max_c", "°C", "highest temperature of the memory that is meant for long work"),
         rarely=True,
     ),
     Call(
@@ -190,6 +220,59 @@ CALLS = (
     ),
 )
 
+FIELDS = (
+    Field("NVML_FI_DEV_MEMORY_TEMP", Number("sys.gpu.mem_temperature_c", "°C", "temperature of the GPU's memory")),
+    Field(
+        "NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_POWER_CAP",
+        Number(
+            "sys.gpu.power_capped_s",
+            "s",
+            "time slowed to stay within the power limit, since the driver was loaded",
+            scale=1e-9,
+        ),
+        rarely=True,
+    ),
+    Field(
+        "NVML_FI_DEV_CLOCKS_EVENT_REASON_SW_THERM_SLOWDOWN",
+        Number(
+            "sys.gpu.heat_slowed_s",
+            "s",
+            "time slowed by the driver as it was hot, since the driver was loaded",
+            scale=1e-9,
+        ),
+        rarely=True,
+    ),
+    Field(
+        "NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_THERM_SLOWDOWN",
+        Number(
+            "sys.gpu.heat_braked_s",
+            "s",
+            "time slowed by the hardware as it was far too hot, since the driver was loaded",
+            scale=1e-9,
+        ),
+        rarely=True,
+    ),
+    Field(
+        "NVML_FI_DEV_CLOCKS_EVENT_REASON_HW_POWER_BRAKE_SLOWDOWN",
+        Number(
+            "sys.gpu.power_braked_s",
+            "s",
+            "time slowed by the host's power supply, since the driver was loaded",
+            scale=1e-9,
+        ),
+        rarely=True,
+    ),
+    Field(
+        "NVML_FI_DEV_GET_GPU_RECOVERY_ACTION",
+        Number(
+            "sys.gpu.recovery_action",
+            "",
+            "what the driver asks for: 0 = nothing, 1 = a reset of the GPU, 2 = a reboot, more: see NVIDIA's list",
+        ),
+        rarely=True,
+    ),
+)
+
 # Sampled every second: `mean` and `most` are over the samples since the answer before.
 SAMPLED = (
     (
@@ -218,18 +301,81 @@ SAMPLED = (
 
 # Read with calls of their own kind, see nvml_gpu.
 NVLINK_ACTIVE = Number("sys.gpu.nvlink_active", "links", "NVLinks that are up")
-NVLINK_ERRORS = (  # by the binding's name of the field
-    (
+NVLINK_ERRORS = (
+    Field(
         "NVML_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL",
         Number("sys.gpu.nvlink_crc_errors", "errors", "NVLink data checksum errors, all links"),
     ),
-    (
+    Field(
         "NVML_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL",
         Number("sys.gpu.nvlink_replay_errors", "errors", "NVLink transfers that were repeated, all links"),
     ),
-    (
+    Field(
         "NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL",
         Number("sys.gpu.nvlink_recovery_errors", "errors", "NVLinks that went down and came back, all links"),
+    ),
+)
+
+# GPM, see nvml_gpm; by the binding's name of the metric. The library gives MiB/s.
+_MOST_MIB_PER_S = 10**7  # no link carries 10 TiB/s
+GPM = (
+    (
+        "NVML_GPM_METRIC_SM_UTIL",
+        Number("sys.gpu.sm_active_percent", "%", "multiprocessors that worked, mean of all", most=100),
+    ),
+    (
+        "NVML_GPM_METRIC_SM_OCCUPANCY",
+        Number("sys.gpu.sm_occupancy_percent", "%", "warps on the multiprocessors, of those that fit", most=100),
+    ),
+    (
+        "NVML_GPM_METRIC_ANY_TENSOR_UTIL",
+        Number("sys.gpu.tensor_active_percent", "%", "how busy the tensor cores were", most=100),
+    ),
+    (
+        "NVML_GPM_METRIC_DRAM_BW_UTIL",
+        Number("sys.gpu.dram_active_percent", "%", "bandwidth of the GPU's memory that was used", most=100),
+    ),
+    (
+        "NVML_GPM_METRIC_PCIE_RX_PER_SEC",
+        Number(
+            "sys.gpu.pcie_recv_bytes_per_s",
+            "B/s",
+            "what the GPU received by PCIe, with PCIe's own bytes",
+            scale=2**20,
+            most=_MOST_MIB_PER_S,
+        ),
+    ),
+    (
+        "NVML_GPM_METRIC_PCIE_TX_PER_SEC",
+        Number(
+            "sys.gpu.pcie_sent_bytes_per_s",
+            "B/s",
+            "what the GPU sent by PCIe, with PCIe's own bytes",
+            scale=2**20,
+            most=_MOST_MIB_PER_S,
+        ),
+    ),
+)
+GPM_OF_NVLINK = (
+    (
+        "NVML_GPM_METRIC_NVLINK_TOTAL_RX_PER_SEC",
+        Number(
+            "sys.gpu.nvlink_recv_bytes_per_s",
+            "B/s",
+            "what the GPU received by all NVLinks",
+            scale=2**20,
+            most=_MOST_MIB_PER_S,
+        ),
+    ),
+    (
+        "NVML_GPM_METRIC_NVLINK_TOTAL_TX_PER_SEC",
+        Number(
+            "sys.gpu.nvlink_sent_bytes_per_s",
+            "B/s",
+            "what the GPU sent by all NVLinks",
+            scale=2**20,
+            most=_MOST_MIB_PER_S,
+        ),
     ),
 )
 
@@ -237,7 +383,9 @@ NVLINK_ERRORS = (  # by the binding's name of the field
 def _list_numbers() -> list[Number]:
     pairs = [pair for _, pairs in SAMPLED for pair in pairs]
     numbers = [number for call in CALLS for number in call.numbers] + [number for pair in pairs for number in pair]
-    numbers += [NVLINK_ACTIVE, *(number for _, number in NVLINK_ERRORS)]
+    numbers += [field.number for field in FIELDS]
+    numbers += [NVLINK_ACTIVE, *(field.number for field in NVLINK_ERRORS)]
+    numbers += [number for _, number in (*GPM, *GPM_OF_NVLINK)]
     for place, number in enumerate(numbers):
         number.place = place
     return numbers

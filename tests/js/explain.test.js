@@ -68,3 +68,9 @@ test("whose time it is since when is told apart: the mole's, and what this serve
   assert.equal(briefNote(both, host, 62), "GPU 5 lost (since 2026-11-22 10:25:17 by its mole)");
   assert.equal(briefNote({ ...both, told_since: undefined }, host, 62), "GPU 5 lost (for 3 min)");
 });
+
+test("how busy its parts were is told where its driver does", () => {
+  const told = Object.fromEntries(ofGpu(gpu(0, { sm: 96, tensor: 0, dram: 89 })).lines);
+  assert.deepEqual([told["tensor cores"], told["memory bandwidth"]], ["0 %", "89 %"]);
+  assert.ok(!ofGpu(gpu(0)).lines.some(([name]) => name === "tensor cores"));
+});

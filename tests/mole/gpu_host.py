@@ -21,11 +21,11 @@ H100_0 = "0_NVIDIA-H100-80GB-HBM3_66667c"
 class Host:
     """A collector whose deadlines pass when the test moves the clock, and that waits long enough for a slow machine."""
 
-    def __init__(self, folder: Path, sample_s: float = 1.0) -> None:
+    def __init__(self, folder: Path, sample_s: float = 1.0, *, activity: bool = True) -> None:
         self.clock = ManualClock()
         self.pci = folder / "pci"
         self.set_pci(0)
-        self.reader = NvmlReader(self.clock, Deadlines(first_s=30, reading_s=10), sample_s)
+        self.reader = NvmlReader(self.clock, Deadlines(first_s=30, reading_s=10), sample_s, activity=activity)
         driver = DriverCheck(folder / "root", self.clock)
         self.collector = GpuCollector(25, self.reader, pci=self.pci, driver=driver)
         self.errors: dict[str, str] = {}

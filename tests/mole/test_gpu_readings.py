@@ -11,6 +11,7 @@ from nvml_standin import GIB, MIB, Gpu, NvmlStandin
 from cluster_dash_mole.nvml_values import NUMBERS
 from mole.gpu_host import H100_0, Host
 from mole.peers import wait_until
+from mole.test_nvml_gpm import ACTIVITY
 
 H100 = {
     "sys.gpu.decoder_percent": 0,
@@ -21,8 +22,12 @@ H100 = {
     "sys.gpu.encoder_percent": 0,
     "sys.gpu.energy_j": 5_000_123.456,
     "sys.gpu.mem_clock_mhz": 2619,
+    "sys.gpu.heat_braked_s": 0,
+    "sys.gpu.heat_slowed_s": 0,
     "sys.gpu.mem_free_bytes": 72 * GIB - 512 * MIB,
     "sys.gpu.mem_reserved_bytes": 512 * MIB,
+    "sys.gpu.mem_temperature_c": 64,
+    "sys.gpu.mem_temperature_max_c": 95,
     "sys.gpu.mem_util_max_percent": 40,
     "sys.gpu.mig_mode": 0,
     "sys.gpu.nvlink_active": 18,
@@ -34,21 +39,29 @@ H100 = {
     "sys.gpu.pcie_max_width": 16,
     "sys.gpu.pcie_width": 16,
     "sys.gpu.persistence_mode": 1,
+    "sys.gpu.power_braked_s": 0,
+    "sys.gpu.power_capped_s": 27.682640288,
     "sys.gpu.power_limit_w": 700,
     "sys.gpu.power_max_w": 412,
     "sys.gpu.power_w": 412,
+    "sys.gpu.recovery_action": 0,
     "sys.gpu.remapped_rows_correctable": 1,
     "sys.gpu.remapped_rows_failed": 0,
     "sys.gpu.remapped_rows_pending": 0,
     "sys.gpu.remapped_rows_uncorrectable": 0,
     "sys.gpu.sm_clock_mhz": 1980,
     "sys.gpu.temperature_c": 61,
+    "sys.gpu.temperature_max_c": 87,
+    "sys.gpu.temperature_shutdown_c": 95,
+    "sys.gpu.temperature_slowdown_c": 89,
     "sys.gpu.util_max_percent": 98,
 }
 SILENT = Gpu(
     total=None, util=None, memory_util=None, temperature=None, power=None, power_limit=None, energy=None, clocks=None,
     throttle=None, ecc=None, remapped=None, pcie_gen=None, pcie_width=None, pcie_max_gen=None, pcie_max_width=None,
     nvlink=None, encoder=None, decoder=None, persistence=None, mig_mode=None, event_types=None, vbios=None, pci=None,
+    thresholds=None, field_82=None, field_74=None, field_269=None, field_270=None, field_271=None, field_230=None,
+    gpm=None,
 )  # fmt: skip
 
 
@@ -76,7 +89,7 @@ def test_every_number_of_a_gpu_is_a_metric_in_its_unit(standin: NvmlStandin, hos
 
 def test_every_metric_says_what_it_is() -> None:
     metrics = [number for number in NUMBERS if number.name.startswith("sys.")]
-    assert {number.name for number in metrics} == {*H100, "sys.gpu.fan_percent"}
+    assert {number.name for number in metrics} == {*H100, *ACTIVITY, "sys.gpu.fan_percent"}
     assert all(number.help for number in metrics)
     assert len({number.name for number in NUMBERS}) == len(NUMBERS)
 

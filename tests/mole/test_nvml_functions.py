@@ -6,7 +6,11 @@ import ctypes
 from types import SimpleNamespace
 from typing import Any
 
+import pynvml
+
 from cluster_dash_mole.nvml_functions import Functions
+from cluster_dash_mole.nvml_gpm import NAMES as GPM_FUNCTIONS
+from cluster_dash_mole.nvml_values import GPM, GPM_OF_NVLINK
 
 
 class LacksFunctionError(Exception):
@@ -42,3 +46,20 @@ def test_what_the_binding_lacks_costs_its_own_values_only() -> None:
     asked = {"nvmlDeviceGetTemperature", "nvmlDeviceGetMemoryInfo_v2", "nvmlDeviceGetMemoryInfo", *lists}
     functions = functions_of(asked, c_nvmlMemory_t=ctypes.c_uint, c_nvmlProcessInfo_v2_t=ctypes.c_uint)
     assert names_of(functions) == {"nvmlDeviceGetMemoryInfo", lists[0]}
+
+
+def test_fields_that_the_binding_lacks_are_not_asked_for() -> None:
+    binding = {"c_nvmlFieldValue_t": pynvml.c_nvmlFieldValue_t, "NVML_FI_DEV_MEMORY_TEMP": 82}
+    functions = functions_of({"nvmlDeviceGetFieldValues"}, **binding)
+    asked = [fields.ask(None) for fields in (*functions.fields_often, *functions.fields_rarely)]
+    assert [(error, [number.name for number, _ in found]) for error, found in asked] == [
+        (0, ["sys.gpu.mem_temperature_c"]),
+        (0, []),
+    ]
+
+
+def test_without_the_bindings_part_of_gpm_there_is_none() -> None:
+    assert functions_of({*GPM_FUNCTIONS}).gpm is None
+    names = {name: place for place, (name, _) in enumerate((*GPM, *GPM_OF_NVLINK))}
+    assert functions_of({*GPM_FUNCTIONS}, **names).gpm is not None
+    assert functions_of({*GPM_FUNCTIONS[1:]}, **names).gpm is None

@@ -165,6 +165,9 @@ def test_what_a_model_lacks_is_absent(fleet: Fleet) -> None:
     assert "sys.gpu.fan_percent" in with_fan
     assert not {"sys.gpu.ecc_corrected", "sys.gpu.nvlink_active", "sys.gpu.mig_mode"} & set(with_fan)
     assert "sys.gpu.fan_percent" not in with_links
+    of_hopper = {"sys.gpu.tensor_active_percent", "sys.gpu.mem_temperature_c", "sys.gpu.temperature_slowdown_c"}
+    assert of_hopper <= set(with_links)
+    assert not of_hopper & {*with_fan, *post_of(fleet, "a100-01")["metrics"]}
 
 
 # The scenario
@@ -258,6 +261,7 @@ def test_a_split_gpu_has_instances_and_no_utilisation(fleet: Fleet) -> None:
     assert sum(i["total_mem"] for i in entry["mig"]) <= entry["total_mem"]
     assert post["metrics"]["sys.gpu.mig_mode"]["value"][split.index] == 1
     assert split.index not in post["metrics"]["sys.gpu.util_max_percent"]["device"]
+    assert split.index not in post["metrics"].get("sys.gpu.tensor_active_percent", {"device": []})["device"]
 
 
 def test_a_hot_gpu_is_slowed_down_beside_its_siblings(fleet: Fleet) -> None:
@@ -297,6 +301,20 @@ def check_gpu(gpu: GpuTruth, entry: dict[str, Any], metrics: dict[str, Any]) -> 
     assert gpu.power_w == of_device(metrics, "sys.gpu.power_w", gpu.index)
     assert gpu.temperature_c == of_device(metrics, "sys.gpu.temperature_c", gpu.index)
     check_state(gpu)
+    check_activity(gpu, [of_device(metrics, f"sys.gpu.{part}_active_percent", gpu.index) for part in ("sm", "tensor")])
+
+
+def check_activity(gpu: GpuTruth, told: list[float | None]) -> None:
+    """A GPU that nothing works on shows so, whatever its utilisation."""
+    sm, tensor = told
+    if sm is None or tensor is None:
+        assert (sm, tensor, "H100" in gpu.model and gpu.state not in (truth.LOST, truth.MIG)) == (None, None, False)
+    elif gpu.state in (truth.FREE, truth.HELD_IDLE):
+        assert (sm, tensor) == (0, 0)
+    elif gpu.state == truth.SPINNING:
+        assert (sm < 3, tensor < 1) == (True, True)
+    else:
+        assert 0 <= tensor <= sm <= (gpu.util_percent or 0)
 
 
 def check_state(gpu: GpuTruth) -> None:

@@ -101,6 +101,17 @@ def test_a_killed_mole_leaves_no_process(peer: Peer, standin: NvmlStandin, start
     assert standin.was_shut_down
 
 
+@pytest.mark.parametrize("is_on", [True, False])
+def test_the_activity_of_a_gpus_parts_is_read_unless_it_is_turned_off(
+    peer: Peer, standin: NvmlStandin, start_mole: Start, is_on: bool
+) -> None:
+    standin.set(Gpu())
+    start_mole(**settings(peer.address), GPU_ACTIVITY=str(is_on).lower())
+    wait_until(lambda: len(peer.posts) >= 4)
+    assert ("sys.gpu.tensor_active_percent" in peer.posts[3]["metrics"]) == is_on
+    assert "sys.gpu.mem_temperature_c" in peer.posts[3]["metrics"]
+
+
 def test_a_hung_driver_does_not_slow_the_posts(peer: Peer, standin: NvmlStandin, start_mole: Start) -> None:
     standin.set(Gpu(), faults=("delay nvmlDeviceGetMemoryInfo_v2 60",))
     start_mole(**settings(peer.address))

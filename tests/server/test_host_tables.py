@@ -54,11 +54,19 @@ def test_a_gpu_whose_driver_counts_errors_and_found_none_is_told_from_one_that_d
         ({"ecc_uncorrected": [1]}, Wear("bad", "1 uncorrected memory error since the driver started")),
         ({"ecc_corrected": [7]}, Wear("info", "7 corrected memory errors since the driver started")),
         ({"remapped_rows_failed": [1]}, Wear("bad", "a bad memory row could not be replaced: have this GPU exchanged")),
+        ({"recovery_action": [1]}, Wear("bad", "the driver asks for a reset of this GPU")),
+        ({"recovery_action": [4]}, Wear("bad", "the driver asks for recovery action 4")),
         ({"pcie_width": [8], "pcie_max_width": [16]}, Wear("warn", "PCIe with 8 of 16 lanes")),
     ],
 )
 def test_what_is_worn_is_told_with_what_to_make_of_it(values: dict[str, list[float]], told: Wear) -> None:
     assert host_tables.wear({"metrics": of_gpus(**values)}) == {0: [told]}
+
+
+def test_a_gpu_is_hot_by_its_own_limits() -> None:
+    limits: dict[str, list[float]] = {"temperature_max_c": [87, 87, 87], "mem_temperature_max_c": [95, 95]}
+    values = of_gpus(temperature_c=[86, 87, 60, 99], mem_temperature_c=[94, 99, 99], **limits)
+    assert host_tables.hot({"metrics": values}) == {1: "the core is meant for less than 87 °C"}
 
 
 def test_the_worst_comes_first() -> None:

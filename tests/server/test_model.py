@@ -61,6 +61,9 @@ def test_a_row_has_what_the_contract_says() -> None:
         "sys.gpu.power_w": {"device": [0, 1], "value": [412.4, 61.0]},
         "sys.gpu.power_limit_w": {"device": [0, 1], "value": [700, 700]},
         "sys.gpu.temperature_c": {"device": [0, 1], "value": [61, 30]},
+        "sys.gpu.sm_active_percent": {"device": [0], "value": [95.5]},
+        "sys.gpu.tensor_active_percent": {"device": [0], "value": [92.75]},
+        "sys.gpu.dram_active_percent": {"device": [0], "value": [0]},
         "sys.net.recv_bytes_per_s": {"tags": [{"iface": "a"}, {"iface": "b"}], "value": [1e6, 5.0]},
         "sys.net.sent_bytes_per_s": {"tags": [{"iface": "a"}], "value": [7.0]},
     }
@@ -76,6 +79,9 @@ def test_a_row_has_what_the_contract_says() -> None:
             "power": [412, 700],
             "temp": 61,
             "throttled": [],
+            "sm": 96,
+            "tensor": 93,
+            "dram": 0,
             "users": ["alice"],
             "since_s": 2,
         },
@@ -354,6 +360,9 @@ def test_both_ways_to_make_a_gpus_part_agree() -> None:
         f"sys.gpu.{name}": {"device": list(range(60)), "value": [chance.uniform(-5, 800) for _ in range(60)]}
         for name in ("power_w", "power_limit_w", "temperature_c")
     }
+    for name in ("tensor_active_percent", "sm_active_percent"):
+        devices = chance.sample(range(60), 40)
+        metrics[f"sys.gpu.{name}"] = {"device": devices, "value": [chance.uniform(0, 100) for _ in devices]}
     site.post("a", gpu=gpus, metrics=metrics)
     host = site.hosts.get("a")
     assert host is not None
@@ -421,7 +430,7 @@ def test_what_cannot_be_is_in_no_sum_and_told_with_what_to_do() -> None:
 def test_numbers_beyond_all_sense_break_no_row(value: float) -> None:
     site = Site()
     columns = {"device": list(range(8)), "value": [value] * 8}
-    names = ("power_w", "power_limit_w", "temperature_c")
+    names = ("power_w", "power_limit_w", "temperature_c", "tensor_active_percent")
     metrics: Any = {f"sys.gpu.{name}": columns for name in names}
     metrics |= {f"sys.net.{way}_bytes_per_s": {"value": [value, value]} for way in ("recv", "sent")}
     site.post("a", metrics=metrics)

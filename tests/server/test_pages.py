@@ -207,11 +207,18 @@ def test_a_host_page_shows_what_its_gpus_do_beside_their_memory(client: FlaskCli
         "sys.gpu.temperature_c": {"unit": "°C", "device": [0], "value": [61]},
         "sys.gpu.power_w": {"unit": "W", "device": [0, 1], "value": [412.4, 0.0]},
         "sys.gpu.power_limit_w": {"unit": "W", "device": [0], "value": [700]},
+        "sys.gpu.tensor_active_percent": {"unit": "%", "device": [0], "value": [92.75]},
+        "sys.gpu.dram_active_percent": {"unit": "%", "device": [0], "value": [0]},
+        "sys.gpu.mem_temperature_c": {"unit": "°C", "device": [0], "value": [97]},
+        "sys.gpu.mem_temperature_max_c": {"unit": "°C", "device": [0], "value": [95]},
     }
     client.post("/", json=posts.host_post("gpu01", gpu=gpus, metrics=metrics, general={"kernel": "6.1.0", "os": 5}))
     page = client.get("/host/gpu01").text
     first, second, instance = page.split('<th scope="row">')[1:4]
     assert ">61<" in first
+    assert ">tensor cores 93 %, memory bandwidth 0 %<" in first.replace("\u00a0", " ")
+    assert "tensor" not in second
+    assert ('title="the memory is meant for less than 95 °C"' in first, "> <small>memory 97<" in first) == (True, True)
     assert "412 <small>of 700</small>" in first
     assert "power limit" in first
     assert '<td class="n">–</td>\n    <td class="n">0</td>' in second

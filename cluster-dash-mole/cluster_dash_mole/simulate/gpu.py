@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 # Where a GPU's numbers are among its own.
 USED, UTIL, MEM_UTIL, THROTTLE, PROCESS_MEM, PROCESS_S, FREE_BYTES, TEMPERATURE, ENERGY, SM_CLOCK, MEM_CLOCK = range(11)
 POWER, POWER_MAX, UTIL_MAX, MEM_UTIL_MAX, FAN, PCIE = range(11, 17)
-PLACES = 17
+SM, OCCUPANCY, TENSOR, DRAM, PCIE_IN, PCIE_OUT, NVLINK, MEM_TEMPERATURE, CAPPED_S = range(17, 26)
+PLACES = 26
 
 DRIVER_VERSION, CUDA_VERSION = "550.54.15", "12.4"
 LOST_ERROR = "GPU is lost"
@@ -32,6 +33,7 @@ _DESKTOP_MIB = 41.0
 _DESKTOP_UID = 120
 _SYSTEM_SHARE = 0.04  # of a process's time is the kernel's
 _REST = Load(0.0, 0.0, 0.0)
+_WAITING = 0.2  # the share of power that a GPU takes on which a kernel runs and does nothing
 # Name, share of the GPU's memory, share of that which is held; the last two are free.
 _INSTANCES = (("3g.40gb", 0.49, 0.7), ("2g.20gb", 0.245, 0.4), ("1g.10gb", 0.12, 0.0), ("1g.10gb", 0.12, 0.0))
 
@@ -98,6 +100,7 @@ class Gpu:
         clock = model.sm_mhz if is_used else 210 + model.sm_mhz % 90
         if throttle & (POWER_CAP | TOO_HOT):
             clock = int(clock * (0.9 if throttle & POWER_CAP else 0.58))
+        temperature = int(27 + self.salt % 7 + 45 * power + (34 if self.is_hot and is_used else 0))
         return [
             used_mib,
             util,
@@ -106,7 +109,7 @@ class Gpu:
             held_mib,
             (now - work.started_at) * _SYSTEM_SHARE if work else 0.0,
             int((model.total_mib - model.reserved_mib - used_mib) * _MIB),
-            int(27 + self.salt % 7 + 45 * power + (34 if self.is_hot and is_used else 0)),
+            temperature,
             up_s * model.limit_w * (0.3 + 0.3 * (self.salt % 97) / 97),
             clock,
             model.mem_mhz if is_used else 405,
@@ -116,6 +119,9 @@ class Gpu:
             int(min(100.0, util * 0.6)),
             int(30 + 45 * power) if is_used else 0,
             model.pcie_generation if is_used else 1,
+            *_activity(load, len(work.job.gpus) if work else 0),
+            temperature + 5,
+            up_s * (self.salt % 11) / 200,
         ]
 
     def entry(self, work: Work | None, base: int, clock_ahead_s: float) -> dict[str, Any]:
@@ -248,3 +254,18 @@ class Gpu:
         """What is true of it when it is lost, or its driver hangs: no values."""
         nothing = (None,) * 6
         return truth.GpuTruth(self.id, self.index, self.model.name, state, (), (), since, *nothing)
+
+
+def _activity(load: Load, gpus: int) -> tuple[float, ...]:
+    """From SM to NVLINK: what utilisation and power together say of the work. `gpus`: those of the job, which talk."""
+    work = load.util * max(0.0, load.power - _WAITING) / (1 - _WAITING)
+    traffic = 40e6 * work
+    return (
+        min(load.util, 0.8 + 1.1 * work) if load.util else 0.0,
+        0.16 * work,
+        0.62 * work,
+        0.3 * work,
+        traffic,
+        0.3 * traffic,
+        900e6 * work if gpus > 1 else 0.0,
+    )

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 
 class GpuModel(NamedTuple):
-    """Of a model what its posts show. Memory in MiB as NVML has it; `links` are NVLinks, 0 = it has none."""
+    """Of a model what its posts show. Memory in MiB as NVML has it; `links` are NVLinks, 0 = it has none. `is_hopper`:
+    its driver tells how busy its parts are, and what it can stand.
+    """
 
     name: str
     total_mib: float
@@ -20,9 +22,12 @@ class GpuModel(NamedTuple):
     links: int = 0
     has_ecc: bool = True
     has_fan: bool = False
+    is_hopper: bool = False
 
 
-H100 = GpuModel("NVIDIA H100 80GB HBM3", 81559.0, 551.0, 700, 71, 1980, 2619, 5, "96.00.89.00.01", links=18)
+H100 = GpuModel(
+    "NVIDIA H100 80GB HBM3", 81559.0, 551.0, 700, 71, 1980, 2619, 5, "96.00.89.00.01", links=18, is_hopper=True
+)
 A100_80 = GpuModel("NVIDIA A100-SXM4-80GB", 81920.0, 766.0, 400, 58, 1410, 1593, 4, "92.00.45.00.03", links=12)
 A100_40 = GpuModel("NVIDIA A100-SXM4-40GB", 40960.0, 598.0, 400, 53, 1410, 1215, 4, "92.00.19.00.01", links=12)
 L40S = GpuModel("NVIDIA L40S", 46068.0, 622.0, 350, 34, 2520, 9001, 4, "95.02.66.00.02")

@@ -137,7 +137,31 @@ _CHANGING = {
     "sys.gpu.power_w": Slot(gpu.POWER),
     "sys.gpu.power_max_w": Slot(gpu.POWER_MAX),
 }
-_NOT_OF_SPLIT = ("sys.gpu.util_max_percent", "sys.gpu.mem_util_max_percent")
+_ACTIVITY = {
+    "sys.gpu.sm_active_percent": Slot(gpu.SM, ".3"),
+    "sys.gpu.sm_occupancy_percent": Slot(gpu.OCCUPANCY, ".3"),
+    "sys.gpu.tensor_active_percent": Slot(gpu.TENSOR, ".3"),
+    "sys.gpu.dram_active_percent": Slot(gpu.DRAM, ".3"),
+    "sys.gpu.pcie_recv_bytes_per_s": Slot(gpu.PCIE_IN),
+    "sys.gpu.pcie_sent_bytes_per_s": Slot(gpu.PCIE_OUT),
+    "sys.gpu.nvlink_recv_bytes_per_s": Slot(gpu.NVLINK),
+    "sys.gpu.nvlink_sent_bytes_per_s": Slot(gpu.NVLINK),
+}
+_OF_HOPPER = {
+    **_ACTIVITY,
+    "sys.gpu.mem_temperature_c": Slot(gpu.MEM_TEMPERATURE, "int"),
+    "sys.gpu.power_capped_s": Slot(gpu.CAPPED_S, ".3"),
+    "sys.gpu.heat_slowed_s": 0,
+    "sys.gpu.heat_braked_s": 0,
+    "sys.gpu.power_braked_s": 0,
+    "sys.gpu.recovery_action": 0,
+    "sys.gpu.temperature_max_c": 87,
+    "sys.gpu.temperature_slowdown_c": 89,
+    "sys.gpu.temperature_shutdown_c": 95,
+    "sys.gpu.mem_temperature_max_c": 95,
+}
+_TOLD = {**_CHANGING, **_OF_HOPPER}
+_NOT_OF_SPLIT = ("sys.gpu.util_max_percent", "sys.gpu.mem_util_max_percent", *_ACTIVITY)
 _ECC = ("sys.gpu.ecc_", "sys.gpu.remapped_")
 _FAILING = {
     "sys.gpu.ecc_corrected": 1187,
@@ -165,9 +189,13 @@ def _value(number: Number, shape: Shape, index: int) -> Any:
     name, model = number.name, shape.model
     if model is None or (name in _NOT_OF_SPLIT and index in shape.split):
         return None
-    if name in _CHANGING:
-        slot = _CHANGING[name]
-        return Slot(gpu_base(index) + slot.place, slot.form)
+    if name in _OF_HOPPER and not model.is_hopper:
+        return None
+    told = _TOLD.get(name)
+    if isinstance(told, Slot):
+        return Slot(gpu_base(index) + told.place, told.form)
+    if told is not None:
+        return told
     if name.startswith(_ECC):
         return (_FAILING.get(name, 0) if index in shape.failing else 0) if model.has_ecc else None
     if name.startswith("sys.gpu.nvlink_"):

@@ -17,6 +17,9 @@ NEAR_METRICS = (
     "sys.gpu.power_w",
     "sys.gpu.power_limit_w",
     "sys.gpu.temperature_c",
+    "sys.gpu.sm_active_percent",
+    "sys.gpu.tensor_active_percent",
+    "sys.gpu.dram_active_percent",
     "sys.net.recv_bytes_per_s",
     "sys.net.sent_bytes_per_s",
 )

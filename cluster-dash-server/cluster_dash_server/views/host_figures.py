@@ -28,6 +28,8 @@ class Chart(NamedTuple):
 CHARTS = (
     Chart("GPU utilisation", "%", {"sys.gpu.util_percent": ""}),
     Chart("GPU memory used", "GiB", {"sys.gpu.mem_used_bytes": ""}, 1 / GIB),
+    Chart("Tensor cores", "%", {"sys.gpu.tensor_active_percent": ""}),
+    Chart("GPU memory bandwidth", "%", {"sys.gpu.dram_active_percent": ""}),
     Chart("GPU power", "W", {"sys.gpu.power_w": ""}),
     Chart("GPU temperature", "°C", {"sys.gpu.temperature_c": ""}),
     Chart("CPU", "%", {"sys.cpu_percent": "busy", "sys.cpu.iowait_percent": "waits for disk or network"}),

@@ -115,7 +115,21 @@ def wear(post: Post) -> dict[int, list[Wear]]:
     for device, lanes, most in _both(post, "sys.gpu.pcie_width", "sys.gpu.pcie_max_width"):
         if lanes < most:
             found.setdefault(device, []).append(Wear("warn", f"PCIe with {lanes:.0f} of {most:.0f} lanes"))
+    for device, action in _by_device(post, "sys.gpu.recovery_action"):
+        if action > 0:
+            words = _RECOVERY.get(int(action), f"the driver asks for recovery action {action:.0f}")
+            found.setdefault(device, []).append(Wear("bad", words))
     return {device: sorted(each, key=lambda wear: LEVELS.index(wear.level)) for device, each in found.items()}
+
+
+def hot(post: Post) -> dict[int, str]:
+    """By GPU index what is too hot, by the card's own limits; no entry for a GPU that isn't, or doesn't tell them."""
+    found: dict[int, str] = {}
+    for metric, part in (("sys.gpu.mem_temperature", "the memory"), ("sys.gpu.temperature", "the core")):
+        for device, now, most in _both(post, f"{metric}_c", f"{metric}_max_c"):
+            if now >= most:
+                found[device] = f"{part} is meant for less than {most:.0f} °C"
+    return found
 
 
 LEVELS = ("bad", "warn", "info")
@@ -129,6 +143,7 @@ _WEAR = {
     "sys.gpu.ecc_corrected": ("info", "{n} corrected memory error{s} since the driver started"),
     "sys.gpu.remapped_rows_correctable": ("info", "{n} memory row{s} replaced after corrected errors"),
 }
+_RECOVERY = {1: "the driver asks for a reset of this GPU", 2: "the driver asks for a reboot of this host"}
 """Level and words by metric; NVML's counts, 0 where all is well."""
 
 

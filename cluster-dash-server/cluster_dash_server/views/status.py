@@ -22,6 +22,9 @@ BESIDE = {
     "power": "sys.gpu.power_w",
     "power_limit": "sys.gpu.power_limit_w",
     "sm_clock": "sys.gpu.sm_clock_mhz",
+    "tensor": "sys.gpu.tensor_active_percent",
+    "dram": "sys.gpu.dram_active_percent",
+    "mem_temperature": "sys.gpu.mem_temperature_c",
 }
 """Metrics that stand in a GPU's row of the host's page."""
 
@@ -66,6 +69,7 @@ def routes(hosts: Hosts, fleets: Fleets, warnings: Callable[[], list[str]]) -> B
             since_words=notes.since_words,
             tables=host_tables,
             wear=host_tables.wear(row.post),
+            hot=host_tables.hot(row.post),
             beside={name: by_device(row.post, metric) for name, metric in BESIDE.items()},
         )
         return Response(page, headers={"Vary": "Accept"})

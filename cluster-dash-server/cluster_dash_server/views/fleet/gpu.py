@@ -56,15 +56,29 @@ def _json_of_reasons(mask: float) -> str:
     return as_text(orjson.dumps(_reasons_of(mask))).decode()
 
 
-class Beside:
-    """The metrics that stand beside a GPU's own fields, by its index."""
+ACTIVITY = {
+    "sm": "sys.gpu.sm_active_percent",
+    "tensor": "sys.gpu.tensor_active_percent",
+    "dram": "sys.gpu.dram_active_percent",
+}
+"""How busy a GPU's parts were, by their keys in its part of the row; where its driver tells."""
 
-    __slots__ = ("limit", "power", "temperature")
+
+class Beside:
+    """The metrics that stand beside a GPU's own fields, by its index. Of `activity` those that are known."""
+
+    __slots__ = ("activity", "limit", "power", "temperature")
 
     def __init__(self, post: dict[str, Any]) -> None:
         self.power = by_device(post, "sys.gpu.power_w")
         self.limit = by_device(post, "sys.gpu.power_limit_w")
         self.temperature = by_device(post, "sys.gpu.temperature_c")
+        self.activity: dict[int, dict[str, int]] = {}
+        for key, metric in ACTIVITY.items():
+            for index, value in by_device(post, metric).items():
+                percent = rounded(value)
+                if percent is not None:
+                    self.activity.setdefault(index, {})[key] = percent
 
 
 def entry_of(gpu: Gpu, now: GpuNow, model: str | None, beside: Beside, holes: Holes, users: list[str]) -> bytes:
@@ -92,11 +106,12 @@ def _plain(gpu: Gpu, now: GpuNow, beside: Beside, users: list[str]) -> bytes | N
         return None
     what = now.what
     uuid = "" if what == BUSY else f',"uuid":{as_text(orjson.dumps(shown_uuid(gpu.uuid))).decode()}'
+    parts = "".join([f'"{key}":{percent},' for key, percent in beside.activity.get(index, {}).items()])
     text = (
         f'{{"i":{index},"is":"{what}","util":{round(gpu.util_percent)},'  # pyright: ignore
         f'"mem":[{used / MIB_OF_GIB:.1f},{total / MIB_OF_GIB:.1f}],"power":[{round(watts)},{round(limit)}],'  # pyright: ignore
         f'"temp":{round(temperature)},"throttled":{_json_of_reasons(gpu.entry.get("throttle_reasons") or 0)},'  # pyright: ignore
-        f'"users":[{",".join(map(_json, users))}],"since_s":%.0f{uuid}}}'
+        f'{parts}"users":[{",".join(map(_json, users))}],"since_s":%.0f{uuid}}}'
     )
     return text.encode()
 
@@ -115,6 +130,7 @@ def document_of(
         "power": (rounded(beside.power.get(index)), rounded(beside.limit.get(index))) if has_values else None,
         "temp": rounded(beside.temperature.get(index)) if has_values else None,
         "throttled": _reasons_of(gpu.entry.get("throttle_reasons") or 0) if has_values else (),
+        **(beside.activity.get(index, {}) if has_values else {}),
         "users": users,
         "since_s": holes.since(now.since_mono_s),
     }

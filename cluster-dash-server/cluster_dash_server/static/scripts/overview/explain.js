@@ -34,6 +34,8 @@ export function explainGpu(host, gpu, nowMs) {
       ["power", gpu.power?.[0] == null ? MISSING : `${Math.round(gpu.power[0])}${gpu.power[1] == null ? "" : ` of ${Math.round(gpu.power[1])}`} W`],
       ["temperature", gpu.temp == null ? MISSING : `${Math.round(gpu.temp)} °C${isHot(gpu) ? ", hot" : ""}`],
     );
+    if (gpu.tensor != null) lines.push(["tensor cores", percent(gpu.tensor)]);
+    if (gpu.dram != null) lines.push(["memory bandwidth", percent(gpu.dram)]);
     if (gpu.throttled?.length) lines.push(["slowed by", gpu.throttled.join(", ")]);
   } else if (gpu.users?.length) {
     lines.push(["last used by", gpu.users.map(printable).join(", ")]);

@@ -13,6 +13,9 @@
  * @property {Pair | null} [power]  W, and its limit
  * @property {number | null} [temp]  degrees Celsius
  * @property {string[]} [throttled]
+ * @property {number} [sm]  percent of the multiprocessors that worked, where its driver tells
+ * @property {number} [tensor]  percent of the tensor cores
+ * @property {number} [dram]  percent of its memory's bandwidth
  * @property {string[]} [users]
  * @property {number | null} [since_s]  in this state
  * @property {number | null} [idle_s]  without work, where memory is held
