@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import orjson
@@ -50,9 +51,10 @@ def test_a_disk_that_is_nearly_full_says_for_how_long(client: FlaskClient, secon
 
 
 def test_the_moles_own_date_and_what_the_server_saw_are_told_apart(client: FlaskClient, seconds: list[float]) -> None:
+    started, lost = time.time(), {"0": posts.gpu(0, state="lost", error=LOST)}
     for at in range(0, 121, 10):
         seconds[0] = at
-        client.post("/", json=posts.host_post("gpu01", gpu={"0": posts.gpu(0, state="lost", error=LOST)}, disk={}))
+        client.post("/", json=posts.host_post("gpu01", gpu=lost, disk={}, timestamp=started + at))
     words = "GPU 0 lost: GPU is lost (since 2026-11-22 10:25:17 by its mole, seen here for 2 min)"
     assert f"gpu01: {words}" in client.get("/").text.splitlines()
     assert words in page_of(client, "gpu01")

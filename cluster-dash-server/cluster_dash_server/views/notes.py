@@ -228,9 +228,7 @@ def _disk(row: HostNow, disk: Disk) -> Iterator[Note]:
     if disk.stale_since is not None:
         since_s = max(0.0, row.latest.timestamp - disk.stale_since) + row.age_s  # both by the host's clock
         what = "doesn't answer"
-        yield Note(
-            "nfs", "bad", f"{disk.mount} {what}", since_s, _todo_of_network(disk), nameless=f"{nameless} {what}"
-        )
+        yield Note("nfs", "bad", f"{disk.mount} {what}", since_s, _todo_of_network(disk), nameless=f"{nameless} {what}")
     elif disk.percent is not None and disk.percent >= NEARLY_FULL_PERCENT:
         level: Level = "bad" if disk.percent >= FULL_PERCENT else "warn"
         what, since_s = f"is {percent(disk.percent)} full", row.since_s(f"disk:{disk.mount}")

@@ -110,7 +110,7 @@ def _percent(value: float | None) -> str:
 
 
 def _gib(value: float | None) -> str:
-    return MISSING if value is None else f"{gib(value)} GiB"
+    return MISSING if value is None else f"{number(value)} GiB"
 
 
 def _held(hosts: list[dict[str, Any]], coloured: bool) -> list[str]:
