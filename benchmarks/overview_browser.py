@@ -68,7 +68,7 @@ TYPE = """async () => {
 def bench(browser: Browser, hosts: int, gpus: int, watched_s: float) -> None:
     size = ["--hosts", str(hosts), "--gpus-per-host", str(gpus)]
     with tempfile.TemporaryDirectory() as name:
-        environ = {"CLUSTER_DASH_PASSCODE": PASSCODE, "STATE_DIRECTORY": name}
+        environ = {"CLUSTER_DASH_PASSCODE": PASSCODE, "STATE_DIRECTORY": name, "CLUSTER_DASH_STORE_URL": "none"}
         with Server(Path(name), environ, command=SERVE) as server:
             words = [*SIMULATE, *size, "--server", server.url, "--auth-code", PASSCODE]
             with Program(words, Path(name) / "simulator.log"):

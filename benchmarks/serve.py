@@ -110,7 +110,7 @@ class Sender:
 @contextmanager
 def running(command: list[str]) -> Generator[Server]:
     with tempfile.TemporaryDirectory() as folder:
-        environ = {"CLUSTER_DASH_PASSCODE": PASSCODE, "STATE_DIRECTORY": folder}
+        environ = {"CLUSTER_DASH_PASSCODE": PASSCODE, "STATE_DIRECTORY": folder, "CLUSTER_DASH_STORE_URL": "none"}
         with Server(Path(folder), environ, command=command) as server:
             os.sched_setaffinity(server.pid, {0})
             for thread in psutil.Process(server.pid).threads():

@@ -55,7 +55,7 @@ def bench_making(hosts: int, gpus: int) -> None:
 @contextmanager
 def taking_server(command: list[str]) -> Generator[Server]:
     with tempfile.TemporaryDirectory() as name:
-        environ = {"CLUSTER_DASH_PASSCODE": PASSCODE, "STATE_DIRECTORY": name}
+        environ = {"CLUSTER_DASH_PASSCODE": PASSCODE, "STATE_DIRECTORY": name, "CLUSTER_DASH_STORE_URL": "none"}
         with Server(Path(name), environ, command=command) as server:
             pin(server.pid, 0)
             if command is SERVE:  # it compresses Plotly.js once, for a second or two

@@ -87,8 +87,11 @@ def _is_free(port: int) -> bool:
 
 def _start_server(port: int, is_demo: bool) -> Child:
     serve = ["-m", "cluster_dash_server", "serve", "--listen", f"{HOST}:{port}"]
-    settings = {"CLUSTER_DASH_CONFIG": str(DEMO_SETTINGS)} if is_demo else {}
-    return _start([sys.executable, *serve], {**os.environ, **settings})
+    if is_demo:
+        return _start([sys.executable, *serve], {**os.environ, "CLUSTER_DASH_CONFIG": str(DEMO_SETTINGS)})
+    # A history of its own, so that it runs beside this host's server and beside another `make run`.
+    store = f"chdb://{Path(sys.prefix, f'server-{port}').absolute()}"
+    return _start([sys.executable, *serve], {"CLUSTER_DASH_STORE_URL": store, **os.environ})
 
 
 def _start_fleet(url: str) -> Child:

@@ -48,6 +48,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ign
     """No setting of the person who runs the tests reaches them."""
     for name in [name for name in os.environ if name.startswith("CLUSTER_DASH_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("CLUSTER_DASH_STORE_URL", "none")  # what a server costs with a store, only its own tests pay
 
 
 @pytest.fixture(scope="session")

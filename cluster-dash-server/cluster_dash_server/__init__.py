@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
@@ -29,13 +30,18 @@ from .receive.access import Gate
 from .receive.posts import Posts
 from .receive.schema import Schema
 from .receive.tokens import Tokens, token_path
+from .state import state_folder
+from .store.opening import open_store
 from .viewing import Viewing, read_secret
-from .views import api, assets, charts, frame, legacy, login, removal, status, stream
+from .views import api, assets, charts, frame, legacy, login, removal, series, status, stream
 from .views.clock import clock_facts, clock_warnings
 from .views.fleet.model import Fleets
 from .views.health import Health
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +67,11 @@ def create_app(
     tokens = Tokens(token_path(config.access, os.environ), monotonic)
     gate = Gate(config.access, tokens)
     schema = Schema(config.limits)
-    hosts = Hosts(config.live, Clock(monotonic, wall))
+    store = _open_store_or_exit(config, monotonic, wall) if start else None
+    hosts = Hosts(config.live, Clock(monotonic, wall), store.keep if store else None)
 
     def warnings() -> list[str]:
-        return [*gate.warnings(), *notes_of_hosts()]
+        return [*(store.troubles() if store else ()), *gate.warnings(), *notes_of_hosts()]
 
     def notes_of_hosts() -> list[str]:
         return [*hosts.warnings(), *clock_warnings(hosts)]
@@ -79,6 +86,9 @@ def create_app(
         Background("look at the tokens", tokens.watch),
         Background("count repeated log lines", logs.tell_counts),
     ]
+
+    if store:
+        background.append(Background("carry posts into the store", lambda: store.step(hosts.restore)))
 
     receive = Posts(gate, hosts, schema, config.limits)
     app = Flask(__name__)
@@ -95,14 +105,20 @@ def create_app(
     app.register_blueprint(removal.routes(hosts, gate.admit_removal))
     app.register_blueprint(stream.routes(fleets, hosts.changes, config, held))
     app.register_blueprint(api.routes(fleets))
+    app.register_blueprint(series.routes(store, wall))
     app.register_blueprint(charts.routes(hosts))
     app.register_blueprint(legacy.routes(hosts))
     app.register_blueprint(assets.routes(plotly))
-    health = Health(background, lambda: [*gate.troubles(), *notes_of_hosts()], lambda: clock_facts(hosts))
+    health = Health(
+        background,
+        lambda: [*gate.troubles(), *notes_of_hosts()],
+        lambda: clock_facts(hosts),
+        store.troubles if store else list,
+    )
     app.register_blueprint(health.routes())
 
     if start:
-        _start(background)
+        _start(background, store)
         for warning in gate.warnings():
             log.warning("%s", warning)
         if not guarded:
@@ -113,6 +129,13 @@ def create_app(
 def _config_or_exit() -> Config:
     try:
         return read_config()
+    except ConfigError as error:
+        sys.exit(f"cluster-dash-server: {error}")
+
+
+def _open_store_or_exit(config: Config, monotonic: Callable[[], float], wall: Callable[[], float]) -> Store | None:
+    try:
+        return open_store(config.store, state_folder(os.environ), monotonic, wall)
     except ConfigError as error:
         sys.exit(f"cluster-dash-server: {error}")
 
@@ -129,9 +152,11 @@ def _look_at_clock(hosts: Hosts) -> float:
     return 5.0
 
 
-def _start(background: list[Background]) -> None:
+def _start(background: list[Background], store: Store | None) -> None:
     for step in background:
         step.start()
+    if store:
+        atexit.register(store.close)  # after the steps: the last registered goes first
     atexit.register(stop_all, background)
     in_main_thread = threading.current_thread() is threading.main_thread()
     if in_main_thread and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:

@@ -27,7 +27,7 @@ PASSCODE = PUBLISHED_PASSCODE
 DEFAULT_FILE = Path("/etc/cluster-dash/server.toml")
 PREFIX = "CLUSTER_DASH_"
 SHORT_FORMS = {"CLUSTER_DASH_PASSCODE": ("access", "passcode")}
-SECRETS = {("access", "passcode"), ("access", "viewing_password")}
+SECRETS = {("access", "passcode"), ("access", "viewing_password"), ("store", "url")}
 
 
 class ConfigError(ValueError):
@@ -140,6 +140,17 @@ def check_names(setting: tuple[str, str], value: Any) -> None:
         raise ValueError(f"stands for more than {MOST_NAMES} names")
 
 
+class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The history that survives a restart."""
+
+    url: str = ""
+    """Empty: within this process, its files in the server's state folder. See `store.engine.target_of`."""
+    journal_mib: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 2048
+    """What waits for the store; when it is full, posts are refused and the moles keep them."""
+    raw_days: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 14
+    """How long each value is kept. Counts where the server makes the table."""
+
+
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal["text", "json"] = "text"
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -151,6 +162,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hosts: HostNames = HostNames()
     limits: Limits = Limits()
     serve: Serve = Serve()
+    store: Store = Store()
     log: Log = Log()
 
 

@@ -17,9 +17,10 @@ FAILED = "The server failed to answer this; its log says why."
 class Refusal(Exception):
     """What came in is not taken; the text says what, where and what would be right, and holds no secret."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.headers = [] if retry_after_s is None else [("Retry-After", str(retry_after_s))]
 
 
 def log_refusal(address: str | None, refusal: Refusal) -> None:
@@ -46,7 +47,9 @@ def register(app: Flask) -> None:
     def refused(error: Refusal) -> Response:
         if request.method == "POST":
             log_refusal(request.remote_addr, error)
-        return answer(error.status, str(error))
+        response = answer(error.status, str(error))
+        response.headers.extend(error.headers)
+        return response
 
     def http_error(error: HTTPException) -> Response:
         if isinstance(error, InternalServerError):

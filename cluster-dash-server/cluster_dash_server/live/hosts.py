@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -134,7 +135,11 @@ class Kept(NamedTuple):
 
 
 class Hosts:
-    def __init__(self, settings: Live, clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: Live, clock: Clock | None = None, keep: Callable[[bytes, bytes, Points], None] | None = None
+    ) -> None:
+        """`keep` returns when a post is on disk, and raises NotKept; None where nothing is kept but in memory."""
+        self._keep = keep
         self.clock = clock or Clock()
         self._settings = settings
         self._monotonic = self.clock.monotonic
@@ -148,20 +153,21 @@ class Hosts:
         """A host's name is noted under the kind `HOST` whenever anything of it changes."""
 
     def record(self, post: dict[str, Any], points: Points, sender: Sender = SOMEBODY) -> Seen:
-        """Keeps a post, once. Raises HostsFull, NameTaken, NumberTaken."""
+        """Keeps a post, once; when it returns, it is on disk. Raises HostsFull, NameTaken, NumberTaken, NotKept."""
         name, mono_s = post["hostname"], self._monotonic()
         document = document_of(post)
         arrival = arrival_of(post, document.near + document.far, sender, mono_s)
         known = self._hosts.get(name)
         latest = _latest(post, document, mono_s, known.latest if known else None)
+        if self._keep is not None:
+            # Before it counts as seen: else the mole, told to come again, would hear that it is a duplicate. What is
+            # not taken is not kept, so it is asked twice whether it is.
+            with self._lock:
+                _, seen, _ = self._admit(arrival, latest)
+            if seen is not Seen.DUPLICATE:
+                self._keep(*document, points)
         with self._lock:
-            host = self._hosts.get(name) or self._add(arrival, latest)
-            silent_s = mono_s - host.latest.received_mono_s
-            try:
-                seen, verdict = host.claim.admit(arrival, silent_s, host.latest.stale_after_s)
-            except (NameTaken, NumberTaken):
-                self.changes.note(HOST, name)
-                raise
+            host, seen, verdict = self._admit(arrival, latest)
             if seen is Seen.DUPLICATE:
                 return seen
             if seen is Seen.NEW:
@@ -179,6 +185,29 @@ class Hosts:
                 self.changes.note(HOST, name)
             _keep_events(host, post, arrival, delay_s, told)
         return seen
+
+    def _admit(self, arrival: Arrival, latest: Latest) -> tuple[Host, Seen, Verdict]:
+        host = self._hosts.get(arrival.name) or self._add(arrival, latest)
+        silent_s = arrival.mono_s - host.latest.received_mono_s
+        try:
+            return host, *host.claim.admit(arrival, silent_s, host.latest.stale_after_s)
+        except (NameTaken, NumberTaken):
+            self.changes.note(HOST, arrival.name)
+            raise
+
+    def restore(self, post: dict[str, Any], received_s: float) -> None:
+        """A host as it was before a restart: what it posted last and when that came, Unix seconds. Whoever has posted
+        since stays as he is.
+        """
+        document = document_of(post)
+        mono_s = min(self._monotonic(), received_s - self.clock.offset_s())
+        arrival = arrival_of(post, document.near + document.far, SOMEBODY, mono_s)
+        with self._lock:
+            if arrival.name in self._hosts:
+                return
+            host = self._add(arrival, _latest(post, document, mono_s, None))
+            host.claim.take(arrival, Seen.NEW, Verdict.SAME)
+            self.changes.note(HOST, arrival.name)
 
     def _troubles(self, post: dict[str, Any], latest: Latest, gpus: int) -> list[str]:
         """As `Watch` keeps them; `gpus` is how many the post has."""

@@ -19,6 +19,7 @@ from ..live.hosts import Hosts, HostsFull
 from ..live.identity import Sender
 from ..live.sequences import Seen
 from ..points import points_of_post
+from ..store import NotKept
 from .access import Gate
 from .bodies import check_form, parse, read_post
 from .schema import SCHEMA, Schema
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 KEPT = [name for name in SCHEMA["properties"] if name != "auth_code"]
 """What a newer mole sends beside these is taken and dropped."""
 
+
+RETRY_AFTER_S = 10
 
 Answer = tuple[int, dict[str, Any], list[tuple[str, str]]]
 """Status, document, headers."""
@@ -76,7 +79,7 @@ class Posts:
             return (200, *self.receive(environ))
         except Refusal as refusal:
             log_refusal(environ.get("REMOTE_ADDR"), refusal)
-            return refusal.status, {"success": False, "msg": str(refusal)}, []
+            return refusal.status, {"success": False, "msg": str(refusal)}, refusal.headers.copy()
         except Exception:
             log.exception("a post could not be taken")
             return 500, {"success": False, "msg": FAILED}, []
@@ -108,6 +111,8 @@ def take(gate: Gate, hosts: Hosts, schema: Schema, post: Any, sender: Sender) ->
         return hosts.record(kept, points_of_post(kept), sender)
     except HostsFull as error:
         raise Refusal(429, str(error)) from None
+    except NotKept as error:
+        raise Refusal(503, str(error), retry_after_s=RETRY_AFTER_S) from None
     except NameTaken as error:
         raise Refusal(409 if sender.token_host is None else 403, str(error)) from None
     except NumberTaken as error:

@@ -22,6 +22,7 @@ from typing import Annotated
 import msgspec
 
 from ..config import Access
+from ..state import SYSTEM_FOLDER, state_folder
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,6 @@ PREFIX = "cdash_"
 """By it a person, and a search for leaked secrets, knows a token."""
 LONGEST = 200
 LOOK_EVERY_S = 1.0
-SYSTEM_FOLDER = Path("/var/lib/cluster-dash")
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -49,17 +49,10 @@ class TokenFileError(Exception):
 
 
 def token_path(access: Access, environ: Mapping[str, str], system_folder: Path = SYSTEM_FOLDER) -> Path:
-    """Of the settings, else in the folder that systemd gives the service, else in the system's where it may be written,
-    else in the user's.
-    """
+    """Of the settings, else in the server's state folder."""
     if access.token_file:
         return Path(access.token_file)
-    if environ.get("STATE_DIRECTORY"):
-        return Path(environ["STATE_DIRECTORY"].split(":")[0], "tokens.json")
-    if os.access(system_folder if system_folder.exists() else system_folder.parent, os.W_OK | os.X_OK):
-        return system_folder / "tokens.json"
-    home = environ.get("XDG_STATE_HOME") or Path(environ.get("HOME") or "/") / ".local/state"
-    return Path(home, "cluster-dash", "tokens.json")
+    return state_folder(environ, system_folder) / "tokens.json"
 
 
 def read_tokens(path: Path) -> list[Token]:

@@ -18,15 +18,21 @@ class Health:
         background: list[Background],
         notes: Callable[[], list[str]] = list,
         clock: Callable[[], dict[str, object]] = dict,
+        troubles: Callable[[], list[str]] = list,
     ) -> None:
         self._background = background
         self._notes = notes
         self._clock = clock
+        self._troubles = troubles
 
     def reasons(self) -> list[str]:
         """Why the server is not healthy; none where it is."""
         failing = [f"{step.name}: {step.last_error}" for step in self._background if step.last_error]
-        return failing + [f"{step.name}: its thread has ended" for step in self._background if step.has_died]
+        return (
+            failing
+            + self._troubles()
+            + [f"{step.name}: its thread has ended" for step in self._background if step.has_died]
+        )
 
     def routes(self) -> Blueprint:
         blueprint = Blueprint("health", __name__)

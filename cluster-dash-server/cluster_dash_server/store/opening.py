@@ -1,0 +1,40 @@
+"""Takes the settings, opens the store; where that can't be the server's start stops with one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..config import ConfigError
+from ..config import Store as Settings
+from .journal import Journal, JournalInUse
+from .target import StoreUrlError, target_of
+
+if TYPE_CHECKING:
+    from .store import Store
+
+MIB = 2**20
+
+
+def open_store(
+    settings: Settings, state_folder: Path, monotonic: Callable[[], float], wall: Callable[[], float]
+) -> Store | None:
+    """None where nothing is to be kept. Raises ConfigError."""
+    try:
+        target = target_of(settings.url, state_folder)
+        if target is None:
+            return None
+        journal = Journal((target.folder or state_folder) / "journal", settings.journal_mib * MIB)
+    except StoreUrlError as error:
+        raise ConfigError(f"[store] url {error}") from None
+    except JournalInUse as error:
+        raise ConfigError(str(error)) from None
+    except OSError as error:
+        raise ConfigError(
+            f"the history can't be kept in {error.filename or state_folder}: {error.strerror}; [store] url "
+            "says where, none keeps it in memory alone"
+        ) from None
+    from .store import Store  # with it come hundreds of MB, which a server without a store needn't load
+
+    return Store(target, journal, settings.raw_days, monotonic, wall)

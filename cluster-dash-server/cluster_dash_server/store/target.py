@@ -1,0 +1,89 @@
+"""Takes `[store] url`, gives clients of ClickHouse: of the engine within this process, or of a server."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from urllib.parse import SplitResult, urlsplit
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DATABASE = "training_observability"
+"""The seed's."""
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+TIMEOUT_S = 30
+
+
+class Client(Protocol):
+    """What is used of clickhouse_connect's. Every call raises its errors."""
+
+    def command(self, cmd: str) -> object: ...
+
+    def insert_arrow(self, table: str, arrow_table: pa.Table) -> object: ...
+
+    def query_arrow(self, query: str, parameters: dict[str, Any]) -> pa.Table: ...
+
+    def close(self) -> None: ...
+
+
+class StoreUrlError(ValueError):
+    """The text says what is allowed, and holds no password."""
+
+
+class Target(NamedTuple):
+    """Where the history is."""
+
+    database: str
+    folder: Path | None
+    """Where the engine within this process keeps its files; None where a server has the store."""
+    options: dict[str, Any]
+    """Of `clickhouse_connect.get_client`."""
+
+    @property
+    def shown(self) -> str:
+        """Without the password."""
+        if self.folder:
+            return f"chdb://{self.folder}"
+        return f"{self.options['interface']}://{self.options['host']}:{self.options['port']}/{self.database}"
+
+    def connect(self) -> Client:
+        """A client of its own for each thread: calls on one must not overlap. Raises clickhouse_connect's errors."""
+        import clickhouse_connect  # where there is no store, it is never loaded
+
+        get_client = clickhouse_connect.get_client
+        if self.folder:
+            # `dsn` would take the folder's last part for the database's name.
+            return get_client(interface="chdb", path=str(self.folder / "clickhouse"))
+        return get_client(**self.options, connect_timeout=TIMEOUT_S, send_receive_timeout=TIMEOUT_S)
+
+
+def target_of(url: str, state_folder: Path) -> Target | None:
+    """None for `none`: nothing is kept. Empty: within this process, in the state folder. Raises StoreUrlError."""
+    if url == "none":
+        return None
+    parts = urlsplit(url or f"chdb://{state_folder}")
+    if parts.scheme == "chdb" and not parts.netloc and parts.path.startswith("/"):
+        return Target(DATABASE, Path(parts.path), {})
+    if parts.scheme in ("http", "https") and parts.hostname:
+        return _server(parts)
+    raise StoreUrlError("must be chdb:///absolute/folder, http(s)://user:password@host:8123/database, or none")
+
+
+def _server(parts: SplitResult) -> Target:
+    database = parts.path.strip("/") or DATABASE
+    if not NAME.fullmatch(database):
+        raise StoreUrlError("must end in the database's name: letters, digits and _, no digit first")
+    try:
+        port = parts.port or (8443 if parts.scheme == "https" else 8123)
+    except ValueError:
+        raise StoreUrlError("must have a port between 1 and 65535") from None
+    options = {
+        "interface": parts.scheme,
+        "host": parts.hostname,
+        "port": port,
+        "username": parts.username or "default",
+        "password": parts.password or "",
+    }
+    return Target(database, None, options)

@@ -1,0 +1,163 @@
+"""The store as JSON and CSV: `/api/series` and `/api/metrics`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.datastructures import MultiDict
+
+from ..errors import Refusal
+from ..store import StoreAway
+from ..store.series import MOST_POINTS, Selection, Series, TooMuch, read_metrics, read_series
+
+if TYPE_CHECKING:
+    from ..store.store import Store
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+PARAMETERS = ("metric", "host", "run", "device", "tags", "from", "to", "points", "format")
+HOUR_S = 3600.0
+MOST_METRICS = 50
+LONGEST_TEXT = 256
+LATEST_S = 2**33
+HIGHEST_DEVICE = 65534
+NO_STORE = "this server keeps no history: [store] url is none"
+AWAY = "the store does not answer; the server's log says why"
+
+
+def routes(store: Store | None, wall: Callable[[], float]) -> Blueprint:
+    blueprint = Blueprint("series", __name__)
+
+    @blueprint.get("/api/series")
+    def series() -> Response:
+        wanted, wants_csv = read_selection(request.args, wall()), _wants_csv()
+        found, bucket_s = _asked(lambda store: read_series(store, wanted))
+        if wants_csv:
+            return Response(_csv(found), mimetype="text/csv")
+        return jsonify({"series": [_document(each) for each in found], "bucket_s": bucket_s})
+
+    @blueprint.get("/api/metrics")
+    def metrics() -> Response:
+        return jsonify({"metrics": _asked(read_metrics)})
+
+    def _asked(question: Callable[[Store], T]) -> T:
+        if store is None:
+            raise Refusal(404, NO_STORE)
+        try:
+            store.carry_what_waits()
+            return question(store)
+        except TooMuch as error:
+            raise Refusal(400, str(error)) from None
+        except StoreAway as error:
+            log.warning("a question to the store failed: %s", error)
+            raise Refusal(503, AWAY, retry_after_s=10) from None
+
+    return blueprint
+
+
+def read_selection(asked: MultiDict[str, str], now_s: float) -> Selection:
+    """Without `from` the last hour. Raises Refusal."""
+    for name in asked:
+        if name not in PARAMETERS:
+            raise Refusal(400, f"there is no {name[:LONGEST_TEXT]!r} here, only {', '.join(PARAMETERS)}")
+    metrics = tuple(asked.getlist("metric"))
+    if not metrics or len(metrics) > MOST_METRICS or not all(metrics):
+        raise Refusal(400, f"metric must be given, up to {MOST_METRICS} times; /api/metrics tells which there are")
+    end_s = _number(asked, "to", 0, LATEST_S, now_s)
+    start_s = _number(asked, "from", 0, LATEST_S, max(0.0, end_s - HOUR_S))
+    if not start_s < end_s:
+        raise Refusal(400, "from must be before to, both Unix seconds")
+    device = asked.get("device")
+    points = asked.get("points")
+    return Selection(
+        metrics=metrics,
+        start_s=start_s,
+        end_s=end_s,
+        host=asked.get("host"),
+        run_id=asked.get("run"),
+        device=None if device is None else int(_number(asked, "device", 0, HIGHEST_DEVICE, 0)),
+        tags_json=_tags(asked.get("tags")),
+        points=None if points is None else int(_number(asked, "points", 1, MOST_POINTS, 1)),
+    )
+
+
+def _number(asked: MultiDict[str, str], name: str, least: float, most: float, default: float) -> float:
+    text = asked.get(name)
+    if text is None:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        raise Refusal(400, f"{name}={text[:LONGEST_TEXT]!r} must be a number from {least:.0f} to {most:.0f}")
+    return value
+
+
+def _tags(text: str | None) -> str | None:
+    """As `metric_points` has them: sorted, without spaces."""
+    if not text:
+        return text
+    try:
+        tags: Any = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        tags = None
+    if not isinstance(tags, dict):
+        raise Refusal(400, 'tags must be a JSON object such as {"mount":"/"}, or empty for series without tags')
+    return orjson.dumps(tags, option=orjson.OPT_SORT_KEYS).decode() if tags else ""
+
+
+def _wants_csv() -> bool:
+    asked = request.args.get("format")
+    if asked not in (None, "json", "csv"):
+        raise Refusal(400, f"format={asked[:LONGEST_TEXT]!r} must be json or csv")
+    if asked:
+        return asked == "csv"
+    return request.accept_mimetypes.best_match(["application/json", "text/csv"]) == "text/csv"
+
+
+def _document(series: Series) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "metric": series.metric,
+        "unit": series.unit,
+        "host": series.host,
+        "run_id": series.run_id,
+        "rank": series.rank,
+        "device": series.device,
+        "tags": orjson.loads(series.tags_json or b"{}"),
+        "time": series.time,
+        "value": series.value,
+    }
+    if series.count:
+        document |= {"min": series.min, "max": series.max, "mean": series.mean, "count": series.count}
+    return document
+
+
+def _csv(found: list[Series]) -> str:
+    """A row a point; times are Unix seconds."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["time", "host", "run_id", "rank", "device", "metric", "tags", "unit", "value", "min", "max", "mean", "count"]
+    )
+    for series in found:
+        device = "" if series.device is None else series.device
+        key = [series.host, series.run_id, series.rank, device, series.metric, series.tags_json, series.unit]
+        columns = [series.value, series.min, series.max, series.mean, series.count]
+        for at, time_s in enumerate(series.time):
+            writer.writerow([time_s, *map(_plain, key), *(column[at] if column else "" for column in columns)])
+    return text.getvalue()
+
+
+def _plain(cell: Any) -> Any:
+    """A text that a spreadsheet would run as a formula is quoted as text."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
