@@ -93,6 +93,7 @@ def create_app(
     receive = Posts(gate, hosts, schema, config.limits)
     app = Flask(__name__)
     app.extensions["held_streams"] = held
+    app.extensions["keeps_on_disk"] = store is not None
     app.wsgi_app = add_headers(check_host(receive.directly(app.wsgi_app), config.access.allowed_hosts))  # pyright: ignore[reportAttributeAccessIssue]  as Flask documents it
     app.url_map.merge_slashes = False
     frame.register(app, warnings, plotly, guarded)

@@ -55,7 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
         max_connections=max_connections,
         max_body_bytes=config.limits.body_bytes,
         notifier=Notifier(),
-        at_once=POSTS,
+        # A post that waits for the disk would hold up all others; in threads they wait together, for one sync.
+        at_once=() if app.extensions["keeps_on_disk"] else POSTS,
         on_end=app.extensions["held_streams"].end,
     )
     log.info("cluster-dash: %s", "  ".join(map(address_of, sockets)))
