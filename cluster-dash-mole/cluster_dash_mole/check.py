@@ -103,7 +103,7 @@ def describe_state(folder: Path) -> str:
 def describe_outbox(config: Config, state: Path) -> str:
     """Where posts are that the server hasn't taken, and how many."""
     from cluster_dash_mole.outbox import FOLDER
-    from cluster_dash_mole.outbox_files import count_waiting
+    from cluster_dash_mole.outbox_scan import count_waiting
 
     if not config.outbox.max_mib:
         return "none: [Outbox] max_mib = 0"

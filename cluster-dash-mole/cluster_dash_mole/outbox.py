@@ -12,8 +12,9 @@ import threading
 import time
 import zlib
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cluster_dash_mole.outbox_answers import Ack, Need, read_ack, read_needs
 from cluster_dash_mole.outbox_files import OutboxFiles, Place
 from cluster_dash_mole.refused import keep_refused
 from cluster_dash_mole.segment import REFUSED, TAKEN, WAITING
@@ -27,7 +28,6 @@ log = logging.getLogger(__name__)
 FOLDER = "outbox"
 """In the mole's state folder."""
 IN_MEMORY_S = 600.0
-MOST_NEEDED = 1000  # posts that one answer may ask for again
 _IN_MEMORY_BYTES = 16 * 2**20
 _SAY_DROPPED_S = 3600.0
 _TRY_AGAIN_S = 5.0
@@ -47,21 +47,6 @@ class Letter:
         self.place = place
         self.state = WAITING
         self.is_tried = self.is_dropped = False
-
-
-class _Ack(NamedTuple):
-    """All of that start of the mole up to this number."""
-
-    epoch: str
-    seq: int
-
-
-class _Need(NamedTuple):
-    """These again."""
-
-    epoch: str
-    first: int
-    last: int
 
 
 class _Refusal(NamedTuple):
@@ -87,7 +72,7 @@ class Outbox:
         """Held for moments only."""
         self._unkept: deque[Letter] = deque()
         self._unkept_bytes = 0
-        self._orders: deque[Letter | _Ack | _Need | _Refusal] = deque()
+        self._orders: deque[Letter | Ack | Need | _Refusal] = deque()
         self._live: dict[int, Letter] = {}
         self._sent: dict[str, int] = {}
         self._trouble = ""
@@ -182,25 +167,25 @@ class Outbox:
 
     def note_answer(self, said: dict[str, Any]) -> None:
         """What an answer says of other posts: `ack`, which ones the server has, and `need`, which it wants again."""
-        orders: list[_Ack | _Need] = [*self._read_ack(said.get("ack")), *read_needs(said.get("need"))]
+        orders: list[Ack | Need] = [*self._read_ack(said), *read_needs(said.get("need"))]
         if orders:
             with self._mail:
                 self._orders.extend(orders)
                 self._mail.notify_all()
 
-    def _read_ack(self, ack: Any) -> list[_Ack]:
-        if not isinstance(ack, dict):
+    def _read_ack(self, said: dict[str, Any]) -> list[Ack]:
+        """None where it is of a start of which nothing was sent, or above what was."""
+        ack = read_ack(said.get("ack"))
+        newest = None if ack is None else self._sent.get(ack.epoch)
+        if ack is None or newest is None:
             return []
-        epoch, seq = (cast("dict[str, Any]", ack).get(name) for name in ("epoch", "seq"))
-        if not isinstance(epoch, str) or type(seq) is not int or epoch not in self._sent:
-            return []
-        if seq <= self._sent[epoch]:
-            return [_Ack(epoch, seq)]
+        if ack.seq <= newest:
+            return [ack]
         if not self._is_told_wrong:
             self._is_told_wrong = True
             log.error(
                 "the server acknowledges post %d of %s, and %d is the newest that was sent: an error of the server's, "
-                "which is ignored and said once", seq, epoch, self._sent[epoch],
+                "which is ignored and said once", ack.seq, ack.epoch, newest,
             )  # fmt: skip
         return []
 
@@ -311,14 +296,14 @@ class Outbox:
                 self._orders.popleft()
         return True
 
-    def _obey_one(self, order: Letter | _Ack | _Need | _Refusal) -> None:
-        if isinstance(order, _Ack):
+    def _obey_one(self, order: Letter | Ack | Need | _Refusal) -> None:
+        if isinstance(order, Ack):
             self._files.mark_up_to(order.epoch, order.seq)
             with self._mail:
                 for letter in self._unkept:
                     if letter.epoch == order.epoch and letter.seq <= order.seq and letter.state == WAITING:
                         letter.state = TAKEN
-        elif isinstance(order, _Need):
+        elif isinstance(order, Need):
             self._files.wait_again(order.epoch, order.first, order.last, order.last - order.first + 1)
         elif isinstance(order, _Refusal):
             keep_refused(self.folder, self._files.tally.refused, order.letter.body, order.status, order.said)
@@ -331,19 +316,3 @@ class Outbox:
             self._closed = True
             self._mail.notify_all()
         self._thread.join(patience_s)
-
-
-def read_needs(need: Any) -> list[_Need]:
-    """The ranges of `need`, up to MOST_NEEDED posts; what isn't one is left out."""
-    needs: list[_Need] = []
-    left = MOST_NEEDED
-    for each in cast("list[Any]", need)[:MOST_NEEDED] if isinstance(need, list) else []:
-        parts = cast("list[Any]", each) if isinstance(each, list) else []
-        if len(parts) != 3 or not isinstance(parts[0], str) or {type(part) for part in parts[1:]} != {int}:
-            continue
-        epoch, first, last = parts
-        last = min(last, first + left - 1)
-        if 0 <= first <= last:
-            needs.append(_Need(epoch, first, last))
-            left -= last - first + 1
-    return needs

@@ -12,15 +12,14 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from cluster_dash_mole.identity import make_folder, open_private
+from cluster_dash_mole.identity import make_folder
+from cluster_dash_mole.outbox_scan import SUFFIX, Scan, Segment, set_aside
 from cluster_dash_mole.segment import (
     REFUSED,
     TAKEN,
     WAITING,
-    Damage,
     Record,
     encode_record,
-    parse_segment,
     read_head,
     read_record,
     write_state,
@@ -36,9 +35,6 @@ log = logging.getLogger(__name__)
 KEEP_TAKEN_S = 86400.0
 _SEGMENT_BYTES = 4 * 2**20
 _SEGMENTS = 8  # at least so many fit: the oldest goes as a whole
-_MOST_READ_BYTES = 64 * 2**20  # a larger file is none of ours
-_MOST_SET_ASIDE = 3
-_SUFFIX = ".posts"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -47,36 +43,6 @@ class Place(NamedTuple):
 
     segment: int
     offset: int
-
-
-class Segment:
-    """A file by its numbers. `runs`: epoch, first and last number of posts that follow each other."""
-
-    def __init__(self, number: int, path: Path, touched_s: float) -> None:
-        self.number = number
-        self.path = path
-        self.touched_s = touched_s
-        self.size = 0
-        self.waiting = 0
-        self.first_waiting = 0
-        self.runs: list[tuple[str, int, int]] = []
-
-    def note(self, record: Record) -> None:
-        """One more, at the end."""
-        if record.state == WAITING:
-            if not self.waiting:
-                self.first_waiting = record.offset
-            self.waiting += 1
-        self.size = record.offset + record.size
-        epoch, first, last = self.runs[-1] if self.runs else ("", 0, 0)
-        if epoch == record.epoch and record.seq == last + 1:
-            self.runs[-1] = (epoch, first, record.seq)
-        else:
-            self.runs.append((record.epoch, record.seq, record.seq))
-
-    def may_have(self, epoch: str, first: int, last: int) -> bool:
-        """Whether a number of that range is in it."""
-        return any(run[0] == epoch and run[1] <= last and first <= run[2] for run in self.runs)
 
 
 class OutboxFiles:
@@ -118,86 +84,17 @@ class OutboxFiles:
         if self._folder.exists() and not self._folder.is_dir():
             self._set_aside(self._folder)
         make_folder(self._folder)
-        for left in self._folder.glob("*.new"):
-            left.unlink()
         if not self._is_tallied:
             self.tally.load()
             self._is_tallied = True
-        lost, previous, unknown = 0, None, 0
-        for number, path in self._list_files():
-            for found in self._open_segment(number, path):
-                if isinstance(found, Damage):
-                    unknown += 1
-                    continue
-                if unknown:
-                    follows = previous is not None and previous.epoch == found.epoch
-                    lost += max(0, found.seq - previous.seq - 1) if previous and follows else unknown
-                previous, unknown = found, 0
-        if lost + unknown:
-            self.tally.add(dropped=lost + unknown)
-            log.warning("%s: %d posts of the outbox can't be read", self._folder, lost + unknown)
+        self._segments, lost = Scan(self._folder, self._clock(), self._wall()).read(self.tally.gone)
+        if lost:
+            self.tally.add(dropped=lost)
+            log.warning("%s: %d posts of the outbox can't be read", self._folder, lost)
         self._is_open = True
 
-    def _list_files(self) -> list[tuple[int, Path]]:
-        """In their order; without the one whose loss is counted already."""
-        found: list[tuple[int, Path]] = []
-        for path in self._folder.glob("*" + _SUFFIX):
-            if not (path.stem.isascii() and path.stem.isdigit()):
-                continue
-            if int(path.stem) == self.tally.gone and path.is_file():
-                path.unlink()
-            else:
-                found.append((int(path.stem), path))
-        return sorted(found)
-
-    def _open_segment(self, number: int, path: Path) -> list[Record | Damage]:
-        """What is in it, without the posts; a damaged file is set aside, and what is whole of it stays."""
-        try:
-            about = path.stat()
-            data = path.read_bytes() if about.st_size <= _MOST_READ_BYTES else b""
-        except OSError as error:
-            if error.errno != errno.EISDIR:
-                raise
-            self._set_aside(path)
-            return [Damage(0, is_torn=False)]
-        if about.st_size == 0:  # killed before its first record was there
-            path.unlink()
-            return [Damage(0, is_torn=True)]
-        found = list(parse_segment(data)) or [Damage(0, is_torn=False)]
-        damages = [each for each in found if isinstance(each, Damage)]
-        records = [each for each in found if isinstance(each, Record)]
-        if any(not damage.is_torn for damage in damages):
-            self._repair(path, records)
-        elif damages:
-            os.truncate(path, damages[0].offset)
-        if records:
-            age_s = max(0.0, self._wall() - about.st_mtime)
-            segment = self._segments[number] = Segment(number, path, self._clock() - age_s)
-            for record in records:
-                segment.note(record._replace(offset=segment.size))
-        return [each if isinstance(each, Damage) else each._replace(packed=b"") for each in found]
-
-    def _repair(self, path: Path, records: list[Record]) -> None:
-        """Set the file aside; in its place comes one with what is whole of it."""
-        if not records:
-            self._set_aside(path)
-            return
-        new = path.with_suffix(".new")
-        with open_private(new) as file:
-            for record in records:
-                file.write(encode_record(record.epoch, record.seq, record.packed, record.state))
-        self._set_aside(path)
-        new.replace(path)
-
     def _set_aside(self, path: Path) -> None:
-        """For a person to look at, the last few of them."""
-        aside = path.with_name(f"{path.name}.damaged-{int(self._wall())}")
-        path.rename(aside)
-        log.warning("%s is damaged: it is set aside as %s, and what is whole of it is used", path, aside.name)
-        files = [other for other in path.parent.glob("*.damaged-*") if other.is_file()]
-        files.sort(key=lambda other: int(other.name.rpartition("-")[2]) if other.name[-1].isdigit() else 0)
-        for other in files[:-_MOST_SET_ASIDE]:
-            other.unlink()
+        set_aside(path, self._wall())
 
     def append(self, epoch: str, seq: int, packed: bytes, state: bytes = WAITING) -> Place | None:
         """One more post; None = it is larger than all that may be kept. Raises OSError where it can't be written."""
@@ -240,7 +137,7 @@ class OutboxFiles:
         if segment is None or segment.size >= self._segment_bytes:
             self._close_active()
             number = max(newest, self.tally.gone) + 1
-            segment = Segment(number, self._folder / f"{number:010}{_SUFFIX}", self._clock())
+            segment = Segment(number, self._folder / f"{number:010}{SUFFIX}", self._clock())
         if self._active is None and segment.size:
             with self._opened(segment, os.O_RDWR) as descriptor:
                 self._active = os.dup(descriptor)
@@ -395,9 +292,3 @@ class OutboxFiles:
         """Let go of the file that is written."""
         self._close_active()
         self._is_open = False
-
-
-def count_waiting(folder: Path) -> int:
-    """Posts in the files of a folder that the server hasn't taken, for who only looks. Raises OSError."""
-    found = (each for path in folder.glob("*" + _SUFFIX) if path.is_file() for each in parse_segment(path.read_bytes()))
-    return sum(isinstance(each, Record) and each.state == WAITING for each in found)

@@ -17,8 +17,9 @@ import pytest
 from cluster_dash_mole import backend, outbox
 from cluster_dash_mole.config import JsonSenderLoggerSettings
 from cluster_dash_mole.kept_sender import KeptSender
-from cluster_dash_mole.outbox import MOST_NEEDED, Outbox, read_needs
-from cluster_dash_mole.outbox_files import count_waiting
+from cluster_dash_mole.outbox import Outbox
+from cluster_dash_mole.outbox_answers import MOST_NEEDED, read_needs
+from cluster_dash_mole.outbox_scan import count_waiting
 from mole.peers import ManualClock, Peer, free_port, wait_until
 from mole.store_peer import StorePeer
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster_dash_mole.outbox_files import KEEP_TAKEN_S, OutboxFiles, Place, count_waiting
+from cluster_dash_mole.outbox_files import KEEP_TAKEN_S, OutboxFiles, Place
+from cluster_dash_mole.outbox_scan import count_waiting
 from cluster_dash_mole.segment import REFUSED, TAKEN
 from mole.peers import ManualClock
 
@@ -311,6 +312,17 @@ def test_a_file_in_the_folders_place_is_set_aside(tmp_path: Path) -> None:
     box.add(1)
     assert box.waiting() == [1]
     assert list(tmp_path.glob("outbox.damaged-*"))
+
+
+def test_a_mole_that_is_killed_while_it_repairs_a_file_loses_nothing_of_it(box: Box) -> None:
+    box.add(1, 2, 3)
+    box.files.close()
+    [path] = box.paths()
+    path.rename(path.with_suffix(".new"))
+    (box.folder / "counts.new").write_text("torn")
+    box.start()
+    assert box.waiting() == [1, 2, 3]
+    assert not list(box.folder.glob("*.new"))
 
 
 def test_who_only_looks_changes_nothing(box: Box) -> None:
