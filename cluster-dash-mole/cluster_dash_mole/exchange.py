@@ -52,6 +52,7 @@ class Exchange:
         self._proxies = {"http": settings.proxy, "https": settings.proxy} if settings.proxy else {}
         self._adapter = DeadlineAdapter(self._deadline, open_tls(settings))
         self._request: requests.PreparedRequest | None = None
+        self._is_busy = self._is_closed = False
 
     def post(self, body: bytes, closes: bool = True) -> dict[str, Any]:
         """What the server answers to what it has taken; packed where it takes that. DeliveryError where it hasn't."""
@@ -71,6 +72,7 @@ class Exchange:
 
     def _post(self, body: bytes, headers: dict[str, str], closes: bool) -> dict[str, Any]:
         timeout_s = self._settings.timeout_in_secs
+        self._is_busy = True
         try:
             request = self._prepare(body, headers)
             with (
@@ -86,7 +88,8 @@ class Exchange:
                 raise
             raise DeliveryError(explain_request_error(error, timeout_s)) from error
         finally:
-            if closes:
+            self._is_busy = False
+            if closes or self._is_closed:
                 self._adapter.hang_up()
 
     def _prepare(self, body: bytes, headers: dict[str, str]) -> requests.PreparedRequest:
@@ -104,8 +107,11 @@ class Exchange:
         return self._request
 
     def close(self) -> None:
-        """Close a connection that was kept."""
+        """Close a connection that was kept; one that is in use closes with its answer."""
+        self._is_closed = True
         self._adapter.close()
+        if not self._is_busy:
+            self._adapter.hang_up()
 
 
 def open_tls(settings: JsonSenderLoggerSettings) -> ssl.SSLContext | None:

@@ -193,10 +193,13 @@ class Outbox:
         """The oldest that wait, but for those that the live sender has. Empty where the disk is in trouble."""
         found: list[Letter] = []
         with self._disk:
+            live = set(self._live)  # before what is known of posts is noted: one that is taken meanwhile isn't read
             if not self._obey():
                 return []
             try:
-                for place, record in self._files.read_waiting(most, most_bytes, self._is_live):
+                for place, record in self._files.read_waiting(
+                    most, most_bytes, lambda epoch, seq: epoch == self._epoch and seq in live
+                ):
                     body = zlib.decompress(record.packed)
                     found.append(Letter(record.epoch, record.seq, body, place=place))
                     most_bytes -= len(body)
@@ -209,12 +212,9 @@ class Outbox:
                     self._mail.notify_all()
             with self._mail:
                 for letter in self._unkept:
-                    if len(found) < most and letter.state == WAITING and not self._is_live(letter.epoch, letter.seq):
+                    if len(found) < most and letter.state == WAITING and letter.seq not in self._live:
                         found.append(letter)
         return found
-
-    def _is_live(self, epoch: str, seq: int) -> bool:
-        return epoch == self._epoch and seq in self._live
 
     def _run(self) -> None:
         while True:

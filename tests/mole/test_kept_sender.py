@@ -453,7 +453,7 @@ def test_with_a_full_disk_posts_are_sent_and_older_than_ten_minutes_are_lost(
         mole.send()
         clock.now += 30
     mole.send()
-    wait_until(lambda: mole.outbox.describe())
+    wait_until(lambda: "can't be used" in mole.outbox.describe())
     assert (mole.outbox.waiting, mole.outbox.dropped) == (21, 10)
     server = StorePeer(port)
     try:
