@@ -31,6 +31,7 @@ IN_MEMORY_S = 600.0
 _IN_MEMORY_BYTES = 16 * 2**20
 _SAY_DROPPED_S = 3600.0
 _TRY_AGAIN_S = 5.0
+_MOST_ORDERS = 1000
 _LEVEL = 1  # of zlib: a quarter of the size for a quarter of the CPU that the usual level takes
 
 
@@ -168,8 +169,8 @@ class Outbox:
     def note_answer(self, said: dict[str, Any]) -> None:
         """What an answer says of other posts: `ack`, which ones the server has, and `need`, which it wants again."""
         orders: list[Ack | Need] = [*self._read_ack(said), *read_needs(said.get("need"))]
-        if orders:
-            with self._mail:
+        with self._mail:
+            if orders and len(self._orders) < _MOST_ORDERS:  # a disk that doesn't work takes none
                 self._orders.extend(orders)
                 self._mail.notify_all()
 

