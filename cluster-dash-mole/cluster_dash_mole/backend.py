@@ -176,8 +176,8 @@ class Backend:
         """Each reason once an hour until the next success."""
         reason = self.word(error)
         if self._reasons.is_due(reason):
-            does = "trying on" if error.retry else self.gives_up
-            log.warning("%s: %s; %s (said once an hour; %s)", self.target, reason, does, self.count_lost())
+            level, does = (logging.WARNING, "trying on") if error.retry else (logging.ERROR, self.gives_up)
+            log.log(level, "%s: %s; %s (said once an hour; %s)", self.target, reason, does, self.count_lost())
 
     def give_up(self, post: Any, error: DeliveryError | None = None) -> None:  # noqa: ARG002  for who keeps it
         """A newer post takes this one's place, or it will never be taken."""

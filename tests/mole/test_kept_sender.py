@@ -176,7 +176,7 @@ def test_the_backlog_keeps_to_its_pace(start: Start, server: StorePeer) -> None:
 
 @pytest.mark.parametrize("status", [400, 409, 413, 422])
 def test_a_post_that_will_never_be_taken_is_set_aside_and_blocks_nothing(
-    start: Start, server: StorePeer, status: int, tmp_path: Path
+    start: Start, server: StorePeer, status: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.judge = lambda post: status if post["n"] == 2 else 200
     mole = start(server.address)
@@ -189,6 +189,9 @@ def test_a_post_that_will_never_be_taken_is_set_aside_and_blocks_nothing(
     kept = json.loads((tmp_path / "outbox/refused-1.json").read_text())
     assert (kept["status"], kept["post"]["n"]) == (status, 2)
     assert "canary" not in (tmp_path / "outbox/refused-1.json").read_text()
+    [loud] = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert f"answers {status}: no: {status}; " in loud
+    assert "set aside" in loud
     assert mole.outbox.dropped == 0
     before = len(server.posts)
     mole.close()
