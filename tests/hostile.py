@@ -44,6 +44,7 @@ def good() -> dict[str, Any]:
     post["disk"]["/"]["stale_since"] = 1.7e9
     post["events"] = [{"time": 1.7e9, "kind": "xid", "device": 0, "text": "x", "data": {"code": 79}}]
     post["mole"]["backlog"] = 3
+    post["mole"]["dropped"] = 2
     return post
 
 
@@ -65,7 +66,7 @@ NUMBERS: list[tuple[str | int, ...]] = [
     ),
     *(("gpu", "g0", "users", "alice", "4711", name) for name in ("mem", "time", "uid", "started_at")),
     *(("gpu", "g0", "mig", 0, name) for name in ("total_mem", "used_mem")),
-    *(("mole", name) for name in ("seq", "mono_s", "interval_s", "backlog", "cpu_s", "rss_bytes")),
+    *(("mole", name) for name in ("seq", "mono_s", "interval_s", "backlog", "dropped", "cpu_s", "rss_bytes")),
     ("metrics", "sys.gpu.power_w", "value", 0),
     ("metrics", "sys.gpu.power_w", "device", 0),
     ("events", 0, "time"),
@@ -382,7 +383,7 @@ def _batches() -> Iterator[Hostile]:
 
 
 ODD_KEYS = ("__proto__", "constructor", "hasOwnProperty", "__class__", "$ref", "toString", "", "a/b", "..", "<b>", "%s")
-WHOLE = ("num_cpus", "index", "throttle_reasons", "uid", "seq", "backlog", "rss_bytes", "device")
+WHOLE = ("num_cpus", "index", "throttle_reasons", "uid", "seq", "backlog", "dropped", "rss_bytes", "device")
 
 
 def odd_bodies() -> Iterator[tuple[str, bytes]]:

@@ -32,14 +32,45 @@ class DeliveryError(Exception):
         self.status = status
 
 
+class Reasons:
+    """Why it fails, each said once an hour, ten of them at most, until it works again."""
+
+    def __init__(self) -> None:
+        self._said_at: dict[str, float] = {}
+
+    def is_known(self, reason: str) -> bool:
+        """Whether it was said."""
+        return reason in self._said_at
+
+    def is_due(self, reason: str) -> bool:
+        """Whether it is to be said now, which counts as said."""
+        now = time.monotonic()
+        if reason not in self._said_at and len(self._said_at) >= _MOST_REASONS:
+            return False
+        if now - self._said_at.get(reason, -math.inf) < _SAY_AGAIN_AFTER_S:
+            return False
+        self._said_at[reason] = now
+        return True
+
+    def clear(self) -> None:
+        """It works."""
+        self._said_at.clear()
+
+
+def back_off_s(failures: int) -> float:
+    """Seconds until the next try after so many failures in a row, jittered so that moles don't come at once."""
+    return random.uniform(0, min(LONGEST_BACK_OFF_S, 2.0 ** min(failures, 10)))  # noqa: S311  no secret
+
+
 class Backend:
     """A way out, with a thread of its own that keeps only the newest post waiting, so nothing slow delays readings.
 
     A subclass delivers. Posts are numbered without a gap as they are handed in, so a gap at the receiver is a post
-    that was lost on the way. What was given up could be kept on disk instead: `_give_up` is the one place for that.
+    that was lost on the way, where no subclass keeps what was given up.
     """
 
     target = ""
+    gives_up = "this post is dropped, the next one is tried"
 
     def __init__(self, min_interval_s: float, poll_interval_s: float) -> None:
         self._min_interval_s = min_interval_s
@@ -48,12 +79,12 @@ class Backend:
         self._last_at: float | None = None
         self._seq = 0
         self._changed = threading.Condition()
-        self._waiting: dict[str, Any] | None = None
+        self._waiting: Any = None
         self._busy = False
         self._closed = False
         self._failures = 0
         self._lost = 0
-        self._reasons: dict[str, float] = {}
+        self._reasons = Reasons()
         threading.Thread(target=self._run, name=type(self).__name__, daemon=True).start()
 
     @property
@@ -80,11 +111,18 @@ class Backend:
         self._last_at = now
         self._seq += 1
         numbered = {**post, "mole": {**post["mole"], "seq": self._seq, "interval_s": self.interval_s}}
+        prepared = self.prepare(numbered)
+        if prepared is None:
+            return
         with self._changed:
             if self._waiting is not None:
-                self._give_up()
-            self._waiting = numbered
+                self.give_up(self._waiting)
+            self._waiting = prepared
             self._changed.notify_all()
+
+    def prepare(self, post: dict[str, Any]) -> Any:
+        """What waits for `deliver`; None where the post can't be sent at all."""
+        return post
 
     def read_skew(self) -> float | None:
         """How far this host's clock is ahead of the receiver's, in seconds; None where it doesn't tell."""
@@ -94,8 +132,8 @@ class Backend:
         """The error as the log may hold it."""
         return str(error)
 
-    def deliver(self, post: dict[str, Any]) -> None:
-        """Bring one post there; DeliveryError when it was not taken."""
+    def deliver(self, post: Any) -> None:
+        """Bring one post, as it was prepared, there; DeliveryError when it was not taken."""
         raise NotImplementedError
 
     def _run(self) -> None:
@@ -115,7 +153,7 @@ class Backend:
         except DeliveryError as error:
             return self._note_failure(post, error)
         except Exception as error:
-            if str(error) not in self._reasons:
+            if not self._reasons.is_known(str(error)):
                 log.exception("%s: a post could not be sent", self.target)
             return self._note_failure(post, DeliveryError(str(error), retry=False))
         finally:
@@ -123,37 +161,35 @@ class Backend:
         self._note_success()
         return 0.0
 
-    def _note_failure(self, post: dict[str, Any], error: DeliveryError) -> float:
+    def _note_failure(self, post: Any, error: DeliveryError) -> float:
         """Keep the post or give it up, and log why; exponential back-off, jittered so that moles don't come at once."""
         self._failures += 1
         with self._changed:
             if error.retry and self._waiting is None:
                 self._waiting = post
             else:
-                self._give_up()
+                self.give_up(post, error)
         self._log_failure(error)
-        if not error.retry:
-            return error.wait_s
-        jitter_s = random.uniform(0, min(LONGEST_BACK_OFF_S, 2.0 ** min(self._failures, 10)))  # noqa: S311  no secret
-        return error.wait_s + jitter_s
+        return error.wait_s + (back_off_s(self._failures) if error.retry else 0.0)
 
     def _log_failure(self, error: DeliveryError) -> None:
         """Each reason once an hour until the next success."""
-        reason, now = self.word(error), time.monotonic()
-        if reason not in self._reasons and len(self._reasons) >= _MOST_REASONS:
-            return
-        if now - self._reasons.get(reason, -math.inf) < _SAY_AGAIN_AFTER_S:
-            return
-        self._reasons[reason] = now
-        does = "trying on" if error.retry else "this post is dropped, the next one is tried"
-        log.warning("%s: %s; %s (said once an hour; posts lost: %d)", self.target, reason, does, self._lost)
+        reason = self.word(error)
+        if self._reasons.is_due(reason):
+            level, does = (logging.WARNING, "trying on") if error.retry else (logging.ERROR, self.gives_up)
+            log.log(level, "%s: %s; %s (said once an hour; %s)", self.target, reason, does, self.count_lost())
 
-    def _give_up(self) -> None:
+    def give_up(self, post: Any, error: DeliveryError | None = None) -> None:  # noqa: ARG002  for who keeps it
+        """A newer post takes this one's place, or it will never be taken."""
         self._lost += 1
+
+    def count_lost(self) -> str:
+        """What became of posts since the last success, for the log."""
+        return f"posts lost: {self._lost}"
 
     def _note_success(self) -> None:
         if self._failures:
-            log.info("%s: works again after %d failures; posts lost: %d", self.target, self._failures, self._lost)
+            log.info("%s: works again after %d failures; %s", self.target, self._failures, self.count_lost())
         self._failures = self._lost = 0
         self._reasons.clear()
 

@@ -65,6 +65,7 @@ def check(folder: Path) -> int:
     _show("settings", str(path or f"defaults, as {folder} has no config.toml"))
     host_key = read_host_key(socket.gethostname())
     _show("state", describe_state(state_folder(config.state.state_dir, os.environ, host_key)))
+    _show("outbox", describe_outbox(config, state_folder(config.state.state_dir, os.environ, host_key)))
     holder = find_holder(config.json_sender.address_in) if config.json_sender.use else None
     _show("running", f"a mole reports to that server, {holder}" if holder else "no mole reports to that server yet")
     measured = read_once(config)
@@ -97,6 +98,21 @@ def describe_state(folder: Path) -> str:
         return f"{folder} can't be written: the mole's id would be new at each start"
     known = "has an id" if (folder / "mole.json").is_file() else "gets an id with the first start"
     return f"{folder}: the mole {known}"
+
+
+def describe_outbox(config: Config, state: Path) -> str:
+    """Where posts are that the server hasn't taken, and how many."""
+    from cluster_dash_mole.outbox import FOLDER
+    from cluster_dash_mole.outbox_scan import count_waiting
+
+    if not config.outbox.max_mib:
+        return "none: [Outbox] max_mib = 0"
+    folder = state / FOLDER
+    try:
+        waiting = count_waiting(folder)
+    except OSError as error:
+        return f"{folder} can't be read: {error.strerror}"
+    return f"{folder}: {waiting} posts wait, at most {config.outbox.max_mib:g} MiB"
 
 
 def read_once(config: Config) -> Measured:
@@ -175,11 +191,11 @@ def describe_gpu(gpu: Mapping[str, Any]) -> str:
 
 def show_sending(config: Config, post: dict[str, Any]) -> bool:
     """Send the post once, as the mole would, and tell what that costs; whether the server takes it."""
-    from cluster_dash_mole.comms import JsonSenderLogger, encode_post
+    from cluster_dash_mole.comms import JsonSenderLogger, add_auth_code, encode_post
 
     settings = config.json_sender
     sent = {**post, "mole": {key: value for key, value in post["mole"].items() if key not in _OF_ONE_MOLE}}
-    body = encode_post(sent, settings.auth_code)
+    body = add_auth_code(encode_post(sent), settings.auth_code)
     seconds = max(settings.min_interval_in_secs, config.poll.poll_interval_in_secs)
     a_day = len(body) * 86400 / seconds / 1e6
     _show("post", f"{len(body)} bytes, {len(gzip.compress(body, 6))} gzipped; {a_day:.1f} MB a day each {seconds:g} s")

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import email.utils
-import gzip
 import json
 import logging
 import math
-import re
-import ssl
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import requests
-import urllib3
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
-from urllib3.util.ssl_ import create_urllib3_context
-
-from cluster_dash_mole import __version__
 from cluster_dash_mole.backend import Backend, DeliveryError
-from cluster_dash_mole.deadline import Deadline, DeadlineAdapter
+from cluster_dash_mole.exchange import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,25 +19,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEEP_CONNECTION_BELOW_S = 2.0  # a server has few connections: only who posts more often keeps one
-_REFUSED_FOR_GOOD = (400, 413, 415, 422)  # the same post would be refused again
-_MOST_ANSWER_BYTES = 65536
-_LEAST_GZIPPED_BYTES = 1024
 _SHORTEST_ASKED_S = 1.0
-_LONGEST_ASKED_S = 3600.0  # what a server may ask for as a wait; a wrong answer shall not silence a mole for good
+_LONGEST_ASKED_S = 3600.0  # a wrong answer shall not silence a mole for good
 _SAY_INSECURE_EVERY_S = 3600.0
-# Words of http.client and urllib3 within an error of an answer, and what they mean.
-_UNREADABLE = {
-    "BadStatusLine": "it is no HTTP",
-    "failed to decode": "its compression is damaged",
-    "IncompleteRead": "it ends too early, or its chunks are wrong",
-    "got more than": "its headers are too many or too long",
-}
-_NO_CONNECTION = re.compile(
-    r"\[Errno -?\d+\] ([^'\")]+)"
-    r"|(Remote end closed connection without response)"
-    r"|ConnectionResetError\(\d+, '([^']+)'\)"
-    r"|(Tunnel connection failed: [^')]+)"
-)
 
 
 class JsonSenderLogger(Backend):
@@ -62,13 +36,9 @@ class JsonSenderLogger(Backend):
         self._settings = settings
         self._clock = clock
         self.target = settings.address_in
-        self._takes_gzip = False
         self._insecure_said_at: float | None = None
-        self._deadline = Deadline()
         self._skew_s: float | None = None
-        self._proxies = {"http": settings.proxy, "https": settings.proxy} if settings.proxy else {}
-        self._adapter = DeadlineAdapter(self._deadline, open_tls(settings))
-        self._request: requests.PreparedRequest | None = None
+        self._exchange = Exchange(settings, self.target)
         super().__init__(settings.min_interval_in_secs, poll_interval_s)
         self.tell_if_insecure()
 
@@ -87,70 +57,23 @@ class JsonSenderLogger(Backend):
     def close(self, patience_s: float = 0.2) -> None:
         """Stop, and close a connection that was kept."""
         super().close(patience_s)
-        self._adapter.close()
+        self._exchange.close()
 
     def word(self, error: DeliveryError) -> str:
         """A server may say again what it was sent."""
         return str(error).replace(self._settings.auth_code, "***")
 
-    def deliver(self, post: dict[str, Any]) -> None:
+    def deliver(self, post: Any) -> None:
         """One POST; taken is what the server calls a success."""
-        self.deliver_body(encode_post(post, self._settings.auth_code))
+        self.deliver_body(add_auth_code(encode_post(post), self._settings.auth_code))
 
     def deliver_body(self, body: bytes) -> dict[str, Any]:
         """The same for what is JSON already, auth_code included; the server's answer."""
         self.tell_if_insecure()
-        headers = {"Content-Type": "application/json", "Connection": "close" if self._closes else "keep-alive"}
-        is_packed = self._settings.gzip and self._takes_gzip and len(body) > _LEAST_GZIPPED_BYTES
-        if is_packed:
-            body = gzip.compress(body, 6)
-            headers["Content-Encoding"] = "gzip"
-        try:
-            sent_at = time.time()
-            said = self._post(body, headers)
-            self._note_answer(said, sent_at, time.time())
-        except DeliveryError as error:
-            if not is_packed or error.retry:
-                raise
-            # Another server may stand there now, which can't unpack.
-            self._takes_gzip = False
-            raise DeliveryError(str(error), wait_s=error.wait_s, status=error.status) from error
+        sent_at = time.time()
+        said = self._exchange.post(body, self._closes)
+        self._note_answer(said, sent_at, time.time())
         return said
-
-    def _post(self, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
-        """What the server answers to a post that it has taken."""
-        timeout_s = self._settings.timeout_in_secs
-        try:
-            request = self._prepare(body, headers)
-            with (
-                self._deadline.running(timeout_s),
-                self._adapter.send(request, stream=True, timeout=timeout_s, proxies=self._proxies) as response,
-            ):
-                self._takes_gzip = "gzip" in response.headers.get("Accept-Encoding", "").lower()  # RFC 7694
-                return check_answer(response, read_answer(response))
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, DeliveryError) as error:
-            if self._deadline.has_passed:  # half an answer can look like a whole one that is wrong
-                raise DeliveryError(f"no answer within {timeout_s:g} s") from error
-            if isinstance(error, DeliveryError):
-                raise
-            raise DeliveryError(explain_request_error(error, timeout_s)) from error
-        finally:
-            if self._closes:
-                self._adapter.hang_up()
-
-    def _prepare(self, body: bytes, headers: dict[str, str]) -> requests.PreparedRequest:
-        """The same request each time, but for the body and its headers.
-
-        A Session of requests would take a third of a post's CPU for what is not wanted here: cookies, redirects, and
-        the environment's proxies and passwords.
-        """
-        if self._request is None:
-            agent = {"User-Agent": f"cluster-dash-mole/{__version__}", "Accept": "*/*"}
-            self._request = requests.Request("POST", self.target, headers=agent).prepare()
-        self._request.headers.pop("Content-Encoding", None)
-        self._request.headers.update({**headers, "Content-Length": str(len(body))})
-        self._request.body = body
-        return self._request
 
     def read_skew(self) -> float | None:
         """By the `server_time` of the newest answer, right to half the time that the post took."""
@@ -166,29 +89,14 @@ class JsonSenderLogger(Backend):
         self.slow_down(0.0 if wanted_s is None else min(max(_SHORTEST_ASKED_S, wanted_s), _LONGEST_ASKED_S))
 
 
-def encode_post(post: dict[str, Any], auth_code: str) -> bytes:
-    """The body of a POST."""
-    return json.dumps({**post, "auth_code": auth_code}, allow_nan=False, separators=(",", ":")).encode()
+def encode_post(post: dict[str, Any]) -> bytes:
+    """The post as JSON, without the auth_code. Raises ValueError for a number that JSON doesn't have."""
+    return json.dumps(post, allow_nan=False, separators=(",", ":")).encode()
 
 
-def open_tls(settings: JsonSenderLoggerSettings) -> ssl.SSLContext | None:
-    """TLS 1.2 or newer, with the authorities of the settings, else the public ones; None for plain HTTP.
-
-    Python 3.13 and newer refuse certificates for want of formal fields, which those of one's own authority often lack:
-    what is good under one Python must be under the next.
-    """
-    if not settings.address_in.lower().startswith("https:"):
-        return None
-    context = create_urllib3_context()
-    if settings.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the log says so, once an hour
-    else:
-        context.load_verify_locations(cafile=settings.ca_file or DEFAULT_CA_BUNDLE_PATH)
-        if settings.ca_file:
-            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    return context
+def add_auth_code(body: bytes, auth_code: str) -> bytes:
+    """The body of a POST, with the auth_code first: by it a server admits a batch before it reads the rest."""
+    return b'{"auth_code":' + json.dumps(auth_code).encode() + b"," + body[1:]
 
 
 def read_number(value: Any) -> float | None:
@@ -200,63 +108,3 @@ def read_number(value: Any) -> float | None:
     except OverflowError:
         return None
     return None if math.isnan(number) else number
-
-
-def read_answer(response: requests.Response) -> bytes:
-    """The body, up to 64 KiB; the deadline ends one that comes too slowly."""
-    body = b""
-    while len(body) < _MOST_ANSWER_BYTES:
-        part = response.raw.read1(_MOST_ANSWER_BYTES - len(body), decode_content=True)
-        if not part:
-            break
-        body += part
-    return body
-
-
-def check_answer(response: requests.Response, body: bytes) -> dict[str, Any]:
-    """The answer; raises DeliveryError unless the server says {"success": true}."""
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        answer = None
-    said = cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}
-    status = response.status_code
-    if status == 200 and said.get("success") is True:
-        return said
-    retry, wait_s = status not in _REFUSED_FOR_GOOD, read_retry_after(response.headers.get("Retry-After"), time.time())
-    if response.is_redirect:
-        reason = f"redirects to {response.headers.get('Location')}: put the final address in address_in"
-    elif "msg" in said:
-        reason = f"answers {status}: {said['msg']}"
-    else:
-        reason = f"answers {status}, but not as a cluster-dash server does"
-    raise DeliveryError(reason, retry, wait_s, status)
-
-
-def read_retry_after(header: str | None, now: float) -> float:
-    """Seconds to wait, at most an hour; 0 where the header, a number of seconds or a date, says nothing of use."""
-    text = (header or "").strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text), _LONGEST_ASKED_S)
-    try:
-        at = email.utils.parsedate_to_datetime(text).timestamp()
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return 0.0
-    return min(max(0.0, at - now), _LONGEST_ASKED_S)
-
-
-def explain_request_error(error: Exception, timeout_s: float) -> str:
-    """Short and without object addresses, so that the same cause gives the same text."""
-    if isinstance(error, requests.ConnectTimeout):
-        return f"no connection within {timeout_s:g} s"
-    if isinstance(error, requests.Timeout) or "timed out" in str(error):
-        return f"no answer within {timeout_s:g} s"
-    if isinstance(error, requests.exceptions.SSLError):
-        known = re.search(r"\[SSL: [^\]]*\] [^()]*", str(error))
-        return f"TLS fails: {known.group(0).strip() if known else type(error).__name__}"
-    text = str(error)
-    for words, meaning in _UNREADABLE.items():
-        if words in text:
-            return f"its answer can't be read: {meaning}"
-    known = _NO_CONNECTION.search(text)
-    return f"no connection: {next(filter(None, known.groups())) if known else type(error).__name__}"

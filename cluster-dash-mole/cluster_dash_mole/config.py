@@ -42,6 +42,10 @@ def _seconds(low: float, high: float) -> _Kind:
     return _Kind(f"a number of seconds from {low:g} to {high:g}", accepts, float)
 
 
+def _number(low: float, high: float, what: str) -> _Kind:
+    return _Kind(f"a number of {what} from {low:g} to {high:g}", _seconds(low, high).accepts, float)
+
+
 def _flag_from_text(text: str) -> bool:
     if text.lower() not in _TRUE + _FALSE:
         raise ValueError(text)
@@ -152,8 +156,16 @@ class GpuSettings:
 
 
 @dataclass(frozen=True)
+class OutboxSettings:
+    """How much of what the server hasn't taken is kept, and how fast it is sent once the server is back."""
+
+    max_mib: float = _setting(256.0, _number(0, 1048576, "MiB"))
+    posts_per_sec: float = _setting(6.0, _number(0.1, 1000, "posts a second"))
+
+
+@dataclass(frozen=True)
 class StateSettings:
-    """Where the mole keeps who it is."""
+    """Where the mole keeps who it is, and its outbox."""
 
     state_dir: str = _setting("", _FOLDER)
 
@@ -164,6 +176,7 @@ SECTIONS: dict[str, Any] = {
     "Google_Sheets_Logger": GoogleSheetsLoggerSettings,
     "StdOut_Logger": StdOutLoggerSettings,
     "Gpu": GpuSettings,
+    "Outbox": OutboxSettings,
     "State": StateSettings,
 }
 
@@ -177,6 +190,7 @@ class Config:
     google_sheets: GoogleSheetsLoggerSettings
     stdout: StdOutLoggerSettings
     gpu: GpuSettings
+    outbox: OutboxSettings
     state: StateSettings
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from cluster_dash_mole.backend import Backend, DeliveryError
-from cluster_dash_mole.comms import read_retry_after
+from cluster_dash_mole.exchange import read_retry_after
 
 if TYPE_CHECKING:
     from cluster_dash_mole.config import GoogleSheetsLoggerSettings

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from cluster_dash_mole.backend import Backend
     from cluster_dash_mole.config import Config
+    from cluster_dash_mole.identity import Identity
 
 log = logging.getLogger(__name__)
 
@@ -79,19 +80,18 @@ def run(config: Config, environ: Mapping[str, str]) -> None:
     folder = state_folder(config.state.state_dir, environ, read_host_key(socket.gethostname()))
     lock = MoleLock(folder, [config.json_sender.address_in] if config.json_sender.use else [])
     try:
-        run(build_runner(config, load_identity(folder), build_backends(config)), lock.drain)
+        identity = load_identity(folder)
+        run(build_runner(config, identity, build_backends(config, folder, identity)), lock.drain)
     finally:
         lock.close()
 
 
-def build_backends(config: Config) -> list[Backend]:
-    """Those that are used; the log says where posts go."""
+def build_backends(config: Config, folder: Path, identity: Identity) -> list[Backend]:
+    """Those that are used; the log says where posts go. `folder` is the mole's state."""
     interval_s = config.poll.poll_interval_in_secs
     backends: list[Backend] = []
     if config.json_sender.use:
-        from cluster_dash_mole.comms import JsonSenderLogger
-
-        backends.append(JsonSenderLogger(config.json_sender, interval_s))
+        backends.append(build_sender(config, folder, identity))
     if config.stdout.use:
         from cluster_dash_mole.stdout import StdOutLogger
 
@@ -100,6 +100,21 @@ def build_backends(config: Config) -> list[Backend]:
     targets = ", ".join(f"{backend.target} every {backend.interval_s:g} s" for backend in backends)
     log.info("cluster-dash-mole %s reports to %s", __version__, targets or "nobody: no backend has use = true")
     return backends
+
+
+def build_sender(config: Config, folder: Path, identity: Identity) -> Backend:
+    """The server's, with an outbox where one is wanted."""
+    interval_s = config.poll.poll_interval_in_secs
+    most_bytes = int(config.outbox.max_mib * 2**20)
+    if not most_bytes:
+        from cluster_dash_mole.comms import JsonSenderLogger
+
+        return JsonSenderLogger(config.json_sender, interval_s)
+    from cluster_dash_mole.kept_sender import KeptSender
+    from cluster_dash_mole.outbox import FOLDER, Outbox
+
+    outbox = Outbox(folder / FOLDER, identity.epoch, most_bytes)
+    return KeptSender(config.json_sender, interval_s, outbox, config.outbox.posts_per_sec)
 
 
 def build_sheets(config: Config) -> list[Backend]:

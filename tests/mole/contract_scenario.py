@@ -11,7 +11,6 @@ from typing import Any
 
 from nvml_standin import GIB, MIB, Gpu, NvmlStandin
 
-from cluster_dash_mole.comms import JsonSenderLogger
 from cluster_dash_mole.config import JsonSenderLoggerSettings
 from cluster_dash_mole.cpu_data import CpuCollector
 from cluster_dash_mole.disk_io import DiskIoCollector
@@ -19,11 +18,13 @@ from cluster_dash_mole.disks import DiskCollector
 from cluster_dash_mole.general_machine_data import GeneralMachineCollector
 from cluster_dash_mole.gpu_data import GpuCollector
 from cluster_dash_mole.identity import Identity
+from cluster_dash_mole.kept_sender import KeptSender
 from cluster_dash_mole.main import MainRunner
 from cluster_dash_mole.memory import MemoryCollector
 from cluster_dash_mole.network import NetworkCollector
 from cluster_dash_mole.network_mounts import NetworkMounts
 from cluster_dash_mole.nvml_process import NvmlReader
+from cluster_dash_mole.outbox import Outbox
 from cluster_dash_mole.pressure import PressureCollector
 from cluster_dash_mole.user_names import UserNames
 from mole.peers import ManualClock, Peer, wait_until
@@ -40,6 +41,7 @@ FIXED: dict[tuple[str, ...], Any] = {
     ("general", "system_time"): "2026-11-22 00:40:00",
     ("general", "boottime"): "2026-11-01 06:12:05",
     ("mole", "version"): "0.1.0",
+    ("mole", "backlog"): 0,
     ("mole", "cpu_s"): 1.25,
     ("mole", "rss_bytes"): 48234496,
     ("metrics", "sys.uptime_s", "value", "*"): 1794475.5,
@@ -134,7 +136,8 @@ class Cluster:
         self.folder = folder
         self.turn = 0
         self.clock = ManualClock()
-        sender = JsonSenderLogger(JsonSenderLoggerSettings(address_in=peer.address), 5)
+        kept = Outbox(folder / "outbox", IDENTITY.epoch, 2**20)
+        sender = KeptSender(JsonSenderLoggerSettings(address_in=peer.address), 5, kept, 6)
         names = UserNames(look_up=USERS.__getitem__)
         collectors = [
             CpuCollector(proc),

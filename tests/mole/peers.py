@@ -48,9 +48,10 @@ class _Handler(BaseHTTPRequestHandler):
         peer: Peer = cast("Any", self.server).peer
         body = self.rfile.read(int(self.headers["Content-Length"]))
         peer.requests.append({**self.headers, "path": self.path})
-        peer.posts.append(json.loads(gzip.decompress(body) if "Content-Encoding" in self.headers else body))
+        document = json.loads(gzip.decompress(body) if "Content-Encoding" in self.headers else body)
+        peer.posts.append(document)
         peer.may_answer.wait()
-        status, answer = peer.answer
+        status, answer = peer.reply(self.path, document)
         self.send_response(status)
         self.send_header("Content-Length", str(len(answer)))
         for name, value in peer.extra_headers.items():
@@ -97,6 +98,11 @@ class Peer:
         self.address = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
+
+    def reply(self, path: str, document: dict[str, Any]) -> tuple[int, bytes]:
+        """Status and body of an answer."""
+        del path, document
+        return self.answer
 
     def close(self) -> None:
         """Answer nobody any more."""

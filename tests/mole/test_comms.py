@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from cluster_dash_mole import backend
-from cluster_dash_mole.comms import JsonSenderLogger, read_retry_after
+from cluster_dash_mole.comms import JsonSenderLogger
 from cluster_dash_mole.config import JsonSenderLoggerSettings
+from cluster_dash_mole.exchange import read_retry_after
 from mole.certificates import Authority
 from mole.peers import STORED, ManualClock, Peer, free_port, wait_until
 

@@ -22,6 +22,7 @@ from google.oauth2.service_account import Credentials
 
 from cluster_dash_mole import backend, sheets, startup
 from cluster_dash_mole.config import GoogleSheetsLoggerSettings, load_config
+from cluster_dash_mole.identity import Identity
 from cluster_dash_mole.sheets import GoogleSheetsLogger, make_row
 from mole.peers import wait_until
 
@@ -250,9 +251,9 @@ def test_a_key_file_that_is_no_good_is_told_and_stops_nothing(
 
 
 def test_without_its_library_the_mole_goes_on_and_says_how_to_install_it(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "gspread", None)
     off = {"CLUSTER_DASH_MOLE_JSON_SENDER_LOGGER_USE": "no", "CLUSTER_DASH_MOLE_GOOGLE_SHEETS_LOGGER_USE": "yes"}
-    assert startup.build_backends(load_config(None, off)) == []
+    assert startup.build_backends(load_config(None, off), tmp_path, Identity("id", "boot.1")) == []
     assert "gspread is not installed: pip install 'cluster-dash-mole[sheets]'" in caplog.text

@@ -15,6 +15,7 @@ import requests
 from nvml_standin import GIB, Gpu, NvmlStandin, compile_standin, without_library
 from processes import ROOT, Program, Server, until
 
+from cluster_dash_mole.outbox_scan import count_waiting
 from cluster_dash_mole.pci import count_nvidia_gpus
 
 pytestmark = pytest.mark.slow
@@ -186,3 +187,28 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def test_posts_of_an_outage_are_all_taken_once_the_server_is_there(standin: NvmlStandin, tmp_path: Path) -> None:
+    standin.set(Gpu())
+    state = {"STATE_STATE_DIR": str(tmp_path / "state"), "OUTBOX_POSTS_PER_SEC": "1000"}
+    outbox = tmp_path / "state" / "outbox"
+    with Server(tmp_path) as first:
+        port = first.port
+    environ = mole_environ(f"http://127.0.0.1:{port}", tmp_path, **state) | standin.env
+    with Program(MOLE, tmp_path / "first.log", environ) as mole:
+        until(lambda: "no connection" in mole.log)
+        until(lambda: count_waiting(outbox) >= 5)
+    waiting = count_waiting(outbox)
+    with Server(tmp_path, port=port) as server, Program(MOLE, tmp_path / "second.log", environ) as mole:
+        until(lambda: dashboard(server).get("status") == "online")
+        until(lambda: outbox_is_sent(outbox), message=f"{count_waiting(outbox)} of {waiting} posts wait: {mole.log}")
+        assert "WARNING" not in mole.log
+        assert "ERROR" not in mole.log
+        assert "refused" not in server.log
+        assert mole.end()[0] == 0
+
+
+def outbox_is_sent(outbox: Path) -> bool:
+    """But for the newest, which may be on its way."""
+    return count_waiting(outbox) <= 1

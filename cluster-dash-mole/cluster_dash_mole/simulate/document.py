@@ -118,6 +118,8 @@ def _mole(facts: Facts, number: int) -> dict[str, Any]:
         "errors": _errors(facts, number),
         "seq": Slot(place.SEQ, "int"),
         "interval_s": facts.timing.interval_s,
+        "backlog": 0,
+        "dropped": 0,
     }
 
 

@@ -100,6 +100,7 @@ def mole_facts(mole: Post) -> list[tuple[str, str]]:
         "CPU time since then": None if cpu_s is None else f"{number(cpu_s)} s",
         "memory": None if rss is None else f"{rss / 2**20:.0f} MiB",
         "posts that wait to be sent": None if mole.get("backlog") is None else f"{int(mole['backlog'])}",
+        "posts that were lost": None if mole.get("dropped") is None else f"{int(mole['dropped'])}",
     }
     return [(name, str(fact)) for name, fact in facts.items() if fact is not None]
 
