@@ -12,6 +12,14 @@ import psutil
 import pytest
 from clock_standin import ClockStandin, compile_clock
 
+NO_STORE = {"CLUSTER_DASH_STORE_URL": "none"}
+"""What a server costs with a store, only its own tests pay."""
+
+
+def pytest_configure() -> None:
+    """For servers that outlive a test; see `_clean_environment` for the others."""
+    os.environ.update(NO_STORE)
+
 
 @pytest.fixture(autouse=True)
 def _no_leaks() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
@@ -46,9 +54,8 @@ def open_sockets() -> set[str]:
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
     """No setting of the person who runs the tests reaches them."""
-    for name in [name for name in os.environ if name.startswith("CLUSTER_DASH_")]:
+    for name in [name for name in os.environ if name.startswith("CLUSTER_DASH_") and name not in NO_STORE]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("CLUSTER_DASH_STORE_URL", "none")  # what a server costs with a store, only its own tests pay
 
 
 @pytest.fixture(scope="session")
