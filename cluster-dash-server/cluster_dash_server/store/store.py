@@ -179,7 +179,8 @@ class Store:
     def close(self) -> None:
         """What wasn't carried stays in the journal for the next start."""
         with contextlib.suppress(*AWAY):
-            if self._target.folder and self._is_open and not self._trouble:
+            # Not where nothing was inserted yet: what that needs can't be loaded any more while Python ends.
+            if self._target.folder and self._posted_at and not self._trouble:
                 self.flush()
                 self._insert_posts(self._client(), self._unposted)
         with self._flushing, self._reading:

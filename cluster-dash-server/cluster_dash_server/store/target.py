@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -55,7 +56,11 @@ class Target(NamedTuple):
         get_client = clickhouse_connect.get_client
         if self.folder:
             # `dsn` would take the folder's last part for the database's name.
-            return get_client(interface="chdb", path=str(self.folder / "clickhouse"))
+            client = get_client(interface="chdb", path=str(self.folder / "clickhouse"))
+            if faulthandler.is_enabled():  # the engine has put its own handlers over ours, and they hang
+                faulthandler.disable()
+                faulthandler.enable()
+            return client
         return get_client(**self.options, connect_timeout=TIMEOUT_S, send_receive_timeout=TIMEOUT_S)
 
 
