@@ -239,6 +239,7 @@ def test_buckets_have_each_spike_and_lie_on_one_grid(start: Callable[..., Server
             session.post(
                 server.url, json=posts.host_post("gpu01", gpus=0, seq=at + 1, timestamp=now + at * 10, cpu=cpu)
             )
+    time.sleep(1.5)  # an answer has what was acknowledged a second ago
     [raw] = series(server, **{"from": now, "to": now + 3000})
     assert len(raw["value"]) == 300
     assert "min" not in raw

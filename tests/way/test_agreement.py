@@ -17,6 +17,7 @@ from processes import Server
 from cluster_dash_mole.simulate import truth
 from cluster_dash_mole.simulate.fleet import Fleet
 from cluster_dash_mole.simulate.truth import GpuTruth, HostTruth
+from cluster_dash_server.views.wording import mib_as_gib
 
 Json = dict[str, Any]
 
@@ -133,7 +134,7 @@ def test_totals_and_users_are_the_sums_of_what_is_true(told: Told) -> None:
 
 def test_the_text_table_tells_the_same(told: Told) -> None:
     totals = told.totals
-    said = f"24 of 24 hosts up, {totals['free']} of {totals['gpus']} GPUs free, {totals['bad']} broken"
+    said = f"24 of 24 hosts up, {totals['free']} of {totals['gpus']} GPUs free, {totals['bad']} lost, hung or error"
     assert told.text[0] == said
     for line, host, true in zip(told.text[3:27], told.hosts, told.truths, strict=True):
         _, state, _, tiles, util, memory, cpu, *_ = line.split()
@@ -181,7 +182,7 @@ def test_each_hosts_page_tells_the_same(told: Told) -> None:
                 continue
             util = MISSING if gpu.util_percent is None else f"{gpu.util_percent:.0f} %"
             assert f" {util} " in row
-            assert f"{gib(gpu.used_mib)} of " in row
+            assert f"{mib_as_gib(gpu.used_mib)} of " in row
             assert all(f" {user} " in row for user in gpu.users)
             assert not any(f" {user} " in row for user in gpu.screens)
 
