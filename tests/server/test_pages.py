@@ -36,6 +36,8 @@ def test_the_list_of_routes_is_complete(app: Flask) -> None:
     assert rules == {
         *ROUTES,
         "/free.txt",
+        "/api/series",  # these two tell of the store: see tests/store
+        "/api/metrics",
         "/remove-host/<path:name>",
         "/host/<path:name>",
         "/assets/<name>",

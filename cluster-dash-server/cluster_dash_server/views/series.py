@@ -39,6 +39,8 @@ def routes(store: Store | None, wall: Callable[[], float]) -> Blueprint:
 
     @blueprint.get("/api/series")
     def series() -> Response:
+        if store is None:
+            raise Refusal(404, NO_STORE)
         wanted, wants_csv = read_selection(request.args, wall()), _wants_csv()
         found, bucket_s = _asked(lambda store: read_series(store, wanted))
         if wants_csv:
