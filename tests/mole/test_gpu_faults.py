@@ -231,7 +231,7 @@ def test_closing_ends_a_process_that_hangs(standin: NvmlStandin, host: Host) -> 
     host.gpus(patience_s=0.2)
     started = time.monotonic()
     host.collector.close()
-    assert time.monotonic() - started < 0.9
+    assert time.monotonic() - started < 5
     assert nvml_processes() == []
 
 

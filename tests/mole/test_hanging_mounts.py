@@ -172,7 +172,8 @@ def test_a_mole_ends_while_a_mount_hangs_and_the_next_one_starts(
         assert len(helpers) == count
         assert mole.end(number) < 1
         peer.posts.clear()
-    assert all(len(waits_in_the_kernel(helper.pid)) == 1 for helper in helpers), "what hangs is left behind"
+    # What hangs is left behind.
+    wait_until(lambda: all(len(waits_in_the_kernel(helper.pid)) == 1 for helper in helpers))
     mounts.close()
     _, alive = psutil.wait_procs(helpers, 5)
     assert not alive, "and ends with its mount"

@@ -145,7 +145,7 @@ def test_twenty_mounts_that_hang_hold_one_process_and_are_asked_once_each(rig: R
 
 
 def test_a_reading_waits_for_a_mount_that_hangs_once_and_never_longer_than_its_budget(tmp_path: Path) -> None:
-    rig = Rig(tmp_path, budget_s=0.3)
+    rig = Rig(tmp_path, budget_s=1.5)
     rig.add("good")
     rig.read()
     rig.add("dead")
@@ -157,8 +157,8 @@ def test_a_reading_waits_for_a_mount_that_hangs_once_and_never_longer_than_its_b
         times.append(time.monotonic() - started)
     rig.release("dead")
     rig.network.close()
-    assert 0.25 < times[0] < 1
-    assert times[1] < 0.25
+    assert 1.4 < times[0] < 3
+    assert times[1] < 0.9
 
 
 def test_a_mount_that_fails_is_asked_again_ever_later_up_to_ten_minutes_and_recovers(rig: Rig) -> None:
