@@ -68,7 +68,7 @@ def create_app(
     gate = Gate(config.access, tokens)
     schema = Schema(config.limits)
     store = _open_store_or_exit(config, monotonic, wall) if start else None
-    hosts = Hosts(config.live, Clock(monotonic, wall), store.keep if store else None)
+    hosts = Hosts(config.live, Clock(monotonic, wall), store.keep if store else None, store.forget if store else None)
 
     def warnings() -> list[str]:
         return [*(store.troubles() if store else ()), *gate.warnings(), *notes_of_hosts()]

@@ -150,6 +150,30 @@ def test_hosts_are_known_after_a_restart_with_their_last_post_and_its_age(start:
     assert server.post(posts.host_post("gpu01", gpus=2)).json()["success"]
 
 
+def test_a_host_that_was_removed_is_not_back_after_a_restart(start: Callable[..., Server]) -> None:
+    server = start()
+    for name in ("gone", "here"):
+        server.post(posts.host_post(name, gpus=1))
+    address, data = f"{server.url}/remove-host/gone", {"auth_code": posts.PASSCODE}
+    until(lambda: requests.post(address, data=data, timeout=10).ok, 40)  # once it is stale
+    time.sleep(6)  # the longest pause between two steps
+    server.kill()
+    server.start()
+    until(lambda: server.get("/api/hosts").json()["hosts"])
+    assert [host["name"] for host in server.get("/api/hosts").json()["hosts"]] == ["here"]
+
+
+def test_more_hosts_than_there_are_places_for_keep_no_server_from_its_work(start: Callable[..., Server]) -> None:
+    server = start()
+    for number in range(4):
+        server.post(posts.host_post(f"gpu{number}", gpus=1))
+    server.end()
+    server = start(CLUSTER_DASH_LIVE_MAX_HOSTS="2")
+    until(lambda: server.get("/api/metrics").ok, 20)
+    assert len(server.get("/api/hosts").json()["hosts"]) == 2
+    assert server.get("/health").json() == {"status": "ok"}
+
+
 def test_a_post_that_comes_late_or_twice_stands_at_its_own_time_once(start: Callable[..., Server]) -> None:
     server = start()
     now = time.time()

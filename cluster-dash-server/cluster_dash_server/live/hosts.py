@@ -136,10 +136,16 @@ class Kept(NamedTuple):
 
 class Hosts:
     def __init__(
-        self, settings: Live, clock: Clock | None = None, keep: Callable[[bytes, bytes, Points], None] | None = None
+        self,
+        settings: Live,
+        clock: Clock | None = None,
+        keep: Callable[[bytes, bytes, Points], None] | None = None,
+        forget: Callable[[str], None] | None = None,
     ) -> None:
-        """`keep` returns when a post is on disk, and raises NotKept; None where nothing is kept but in memory."""
-        self._keep = keep
+        """`keep` returns when a post is on disk, and raises NotKept; `forget` gets the name of a host that shall not be
+        back after a restart. None where nothing is kept but in memory.
+        """
+        self._keep, self._forget_kept = keep, forget
         self.clock = clock or Clock()
         self._settings = settings
         self._monotonic = self.clock.monotonic
@@ -197,13 +203,13 @@ class Hosts:
 
     def restore(self, post: dict[str, Any], received_s: float) -> None:
         """A host as it was before a restart: what it posted last and when that came, Unix seconds. Whoever has posted
-        since stays as he is.
+        since stays as he is, and where all places are taken there is none for it.
         """
         document = document_of(post)
         mono_s = min(self._monotonic(), received_s - self.clock.offset_s())
         arrival = arrival_of(post, document.near + document.far, SOMEBODY, mono_s)
         with self._lock:
-            if arrival.name in self._hosts:
+            if arrival.name in self._hosts or len(self._hosts) >= self._settings.max_hosts:
                 return
             host = self._add(arrival, _latest(post, document, mono_s, None))
             host.claim.take(arrival, Seen.NEW, Verdict.SAME)
@@ -250,6 +256,8 @@ class Hosts:
 
     def _drop(self, host: Host) -> None:
         del self._hosts[host.name]
+        if self._forget_kept is not None:
+            self._forget_kept(host.name)
         self.changes.note(HOST, host.name)
 
     def remove(self, host: Host) -> bool:

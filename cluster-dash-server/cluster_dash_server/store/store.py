@@ -75,6 +75,8 @@ class Store:
         self._unposted: dict[str, Kept] = {}
         """Each host's latest post that isn't in the store yet."""
         self._posted_at: dict[str, float] = {}
+        self._forgotten: set[str] = set()
+        """Hosts whose latest post is to be taken out of the store."""
         self._carried_at_s = monotonic()
         self._trouble: str | None = None
         self._final = ""
@@ -87,6 +89,10 @@ class Store:
             self._journal.append(pack(kept.document, kept.received_s), kept)
         except JournalError as error:
             raise NotKept(str(error)) from None
+
+    def forget(self, host: str) -> None:
+        """It isn't restored at the next start, once the next step is done; its history stays."""
+        self._forgotten.add(host)
 
     def step(self, restore: Restore) -> float:
         """Carries what the journal has; the seconds until the next time. The first time `restore` gets what was known
@@ -130,6 +136,7 @@ class Store:
                     self._insert(self._client(), kept)
                 for file in files:
                     self._journal.remove(file.number)
+            self._take_out_forgotten()
             if self._writer is not None:  # else nothing waited, and nobody knows whether the store is there
                 self._carried_at_s = sealed_at_s
 
@@ -163,7 +170,7 @@ class Store:
         sql = f"SELECT post, toUnixTimestamp64Milli(received) AS ms FROM {self._target.database}.{POSTS} FINAL"  # noqa: S608  # no outsider's text
         with self._flushing:
             rows = self._client().query_arrow(sql, {}).to_pylist()
-        return [(row["post"].encode(), row["ms"] / 1000) for row in rows]
+        return [(row["post"].encode(), row["ms"] / 1000) for row in rows if row["post"]]
 
     def troubles(self) -> list[str]:
         """What a person should know, and /health answers 503 for."""
@@ -255,6 +262,23 @@ class Store:
         client.insert_arrow(f"{self._target.database}.{POSTS}", pa.table(rows))
         self._posted_at |= {host: each.received_s for host, each in due.items()}
         for host in list(due):
+            self._unposted.pop(host, None)
+
+    def _take_out_forgotten(self) -> None:
+        """By an empty post, which is newer than the one that is there."""
+        forgotten = list(self._forgotten)
+        if not forgotten:
+            return
+        now_ms = [int(self._wall() * 1000)] * len(forgotten)
+        rows = {
+            "host": pa.array(forgotten),
+            "received": pa.array(now_ms, pa.timestamp("ms", tz="UTC")),
+            "post": pa.array([""] * len(forgotten)),
+        }
+        self._client().insert_arrow(f"{self._target.database}.{POSTS}", pa.table(rows))
+        for host in forgotten:
+            self._forgotten.discard(host)
+            self._posted_at.pop(host, None)
             self._unposted.pop(host, None)
 
 
