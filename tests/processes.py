@@ -23,10 +23,12 @@ ROOT = Path(__file__).resolve().parent.parent
 WAITRESS = [sys.executable, "-m", "waitress", "--listen=127.0.0.1:{port}", "--call", "cluster_dash_server:create_app"]
 SERVE = [sys.executable, "-m", "cluster_dash_server", "serve", "--listen", "127.0.0.1:{port}"]
 START_S = 30
+PROMPT_S = 5
+"""A process that is asked to end is gone within a second or two; a busy machine takes longer, what hangs far longer."""
 END_S = 10
 
 
-def until(what: Callable[[], T], within_s: float = 10, message: str = "") -> T:
+def until(what: Callable[[], T], within_s: float = 30, message: str = "") -> T:
     """The first true answer; the test fails when none comes in time."""
     deadline = time.monotonic() + within_s
     while not (answer := what()):

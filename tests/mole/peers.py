@@ -23,7 +23,11 @@ MOLE_FOLDER = ROOT / "cluster-dash-mole"
 STORED = (200, b'{"success": true, "msg": "stored result"}')
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+PROMPT_S = 5
+"""A process that is asked to end is gone within a second; a busy machine takes longer, and what hangs far longer."""
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
     """Look every 10 ms; fail when it takes too long."""
     until = time.monotonic() + timeout_s
     while not condition():

@@ -17,7 +17,7 @@ import pytest
 from clock_standin import DAY_S, HOUR_S, YEAR_S, ClockStandin
 from nvml_standin import Gpu, NvmlStandin
 
-from mole.peers import MoleProcess, Peer, free_port, wait_until
+from mole.peers import PROMPT_S, MoleProcess, Peer, free_port, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -80,7 +80,7 @@ def test_posts_go_on_at_their_pace_and_are_dated_by_the_clock_as_it_is(
     assert all(post["cpu"]["cpu_percent"] is None or 0 <= post["cpu"]["cpu_percent"] <= 100 for post in posts)
     assert all(post["mole"]["errors"] == {} for post in posts[3:])
     assert "Traceback" not in mole.log
-    assert mole.end() < 3
+    assert mole.end() < PROMPT_S
 
 
 def test_a_mole_that_backs_off_tries_on_when_the_clock_goes_back(
@@ -95,7 +95,7 @@ def test_a_mole_that_backs_off_tries_on_when_the_clock_goes_back(
     try:
         wait_until(lambda: peer.posts, 20)
         assert peer.posts[-1]["timestamp"] == pytest.approx(clock.now(), abs=10)
-        assert mole.end() < 3
+        assert mole.end() < PROMPT_S
     finally:
         peer.close()
 

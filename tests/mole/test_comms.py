@@ -200,12 +200,12 @@ def test_a_server_that_never_answers_blocks_nobody(
 
 def test_closing_does_not_wait_for_a_server_that_never_answers(peer: Peer, send_to: Sending) -> None:
     peer.may_answer.clear()
-    sender = send_to(peer.address, timeout_in_secs=1.0)
+    sender = send_to(peer.address, timeout_in_secs=10.0)
     sender.send(POST, 0)
     wait_until(lambda: peer.posts)
     started = time.monotonic()
     sender.close()
-    assert time.monotonic() - started < 0.9
+    assert time.monotonic() - started < 5
 
 
 def test_proxies_of_the_environment_are_not_used(peer: Peer, send_to: Sending, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +306,7 @@ def test_the_timeout_holds_for_an_answer_as_a_whole_however_it_drips(
     started = time.monotonic()
     send_to(address, timeout_in_secs=0.4, ca_file=str(authority.file)).send(POST, 0)
     wait_until(lambda: "no answer within 0.4 s" in caplog.text)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 8
 
 
 @pytest.mark.parametrize(("parts", "drip"), [((), b""), ((TLS_RECORD,), b"x")])
@@ -317,7 +317,7 @@ def test_the_timeout_holds_for_a_tls_handshake(
     started = time.monotonic()
     send_to(address, timeout_in_secs=0.4).send(POST, 0)
     wait_until(lambda: "no answer within 0.4 s" in caplog.text)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 8
 
 
 @pytest.mark.parametrize(("parts", "drip"), [((), b""), ((OK + b"X-Long: ",), b"x")])
@@ -328,7 +328,7 @@ def test_the_timeout_holds_for_what_a_proxy_says_to_a_connect(
     started = time.monotonic()
     send_to("https://dash.invalid/", proxy=proxy, timeout_in_secs=0.4).send(POST, 0)
     wait_until(lambda: "no answer within 0.4 s" in caplog.text)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 8
 
 
 def test_a_proxy_and_a_handshake_have_one_timeout_together(

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from fuse_standin import BLOCK_BYTES, BLOCKS
 
-from mole.peers import MOLE_FOLDER, MoleProcess, Peer, wait_until
+from mole.peers import MOLE_FOLDER, PROMPT_S, MoleProcess, Peer, wait_until
 
 pytestmark = pytest.mark.slow
 Start = Callable[..., MoleProcess]
@@ -170,7 +170,7 @@ def test_a_mole_ends_while_a_mount_hangs_and_the_next_one_starts(
             child for child in psutil.Process(mole.process.pid).children() if "mounts_child" in str(child.cmdline())
         ]
         assert len(helpers) == count
-        assert mole.end(number) < 1
+        assert mole.end(number) < PROMPT_S
         peer.posts.clear()
     # What hangs is left behind.
     wait_until(lambda: all(len(waits_in_the_kernel(helper.pid)) == 1 for helper in helpers))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from nvml_standin import NvmlStandin
 
-from mole.peers import MOLE_FOLDER, MoleProcess, Peer, free_port, wait_until
+from mole.peers import MOLE_FOLDER, PROMPT_S, MoleProcess, Peer, free_port, wait_until
 from mole.store_peer import StorePeer
 
 pytestmark = pytest.mark.slow
@@ -136,7 +136,7 @@ def test_a_server_that_is_away_for_a_while_misses_nothing(
             wait_until(lambda: again.from_batches, 15)
             wait_until(lambda: len({*server.stored, *again.stored}) >= len(posts_of(output)) - 1)
             wait_until(lambda: again.order and again.stored[again.order[-1]]["mole"]["backlog"] == 0)
-            assert mole.end() < 1
+            assert mole.end() < PROMPT_S
         finally:
             again.close()
     assert set(posts_of(output)[:-1]) <= {*server.stored, *again.stored}
@@ -156,7 +156,7 @@ def test_a_signal_ends_a_mole_whose_backlog_hangs(standin: NvmlStandin, start_mo
         mole = start_mole(**settings(server.address, tmp_path / "state"))
         wait_until(lambda: any(request["path"] == "/batch" for request in server.requests))
         server.may_answer.clear()
-        assert mole.end() < 1
+        assert mole.end() < PROMPT_S
         assert mole.process.returncode == 0
     finally:
         server.close()

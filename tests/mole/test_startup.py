@@ -15,7 +15,7 @@ import pytest
 from nvml_standin import Gpu, NvmlStandin
 
 from cluster_dash_mole import __version__
-from mole.peers import MOLE_FOLDER, MoleProcess, Peer, free_port, wait_until
+from mole.peers import MOLE_FOLDER, PROMPT_S, MoleProcess, Peer, free_port, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +40,7 @@ def nvml_children(mole: MoleProcess) -> list[psutil.Process]:
 def ended_well(mole: MoleProcess, number: int) -> None:
     children = psutil.Process(mole.process.pid).children()
     seconds = mole.end(number)
-    assert seconds < 1
+    assert seconds < PROMPT_S
     assert mole.process.returncode == 0
     assert "Traceback" not in mole.log
     _, alive = psutil.wait_procs(children, 1)

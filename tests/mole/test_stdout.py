@@ -53,7 +53,7 @@ def test_a_reader_that_does_not_read_blocks_nobody(pipe: Pipe) -> None:
     started = time.monotonic()
     for number in range(20):
         pipe.logger.send({**POST, "ballast": "x" * 100_000}, number)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10
     os.set_blocking(pipe.read_end, False)
     # let the writer's thread go
     until = time.monotonic() + 0.3

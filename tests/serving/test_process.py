@@ -13,7 +13,7 @@ from pathlib import Path
 import posts
 import pytest
 import requests
-from processes import SERVE, Server, until
+from processes import PROMPT_S, SERVE, Server, until
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +26,7 @@ def test_a_signal_ends_it_in_order_with_idle_connections_open(tmp_path: Path, wi
             code, seconds = server.end(with_signal)
             assert idle.recv(1) == b""
         assert (code, "Traceback" in server.log) == (0, False)
-        assert seconds < 2
+        assert seconds < PROMPT_S
 
 
 def test_what_was_asked_before_the_end_is_answered(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import posts
 import pytest
 import requests
-from processes import SERVE, WAITRESS, Server, until
+from processes import PROMPT_S, SERVE, WAITRESS, Server, until
 
 pytestmark = pytest.mark.slow
 
@@ -142,7 +142,7 @@ def test_it_ends_in_order_while_streams_are_held(tmp_path: Path) -> None:
         assert [each.is_held for each in opened] == [True, True]
         code, seconds = server.end()
         assert code == 0
-        assert seconds < 3
+        assert seconds < PROMPT_S
         assert "Traceback" not in server.log
 
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import requests
 from nvml_standin import GIB, Gpu, NvmlStandin, compile_standin, without_library
-from processes import ROOT, Program, Server, until
+from processes import PROMPT_S, ROOT, Program, Server, until
 
 from cluster_dash_mole.outbox_scan import count_waiting
 from cluster_dash_mole.pci import count_nvidia_gpus
@@ -145,7 +145,7 @@ def test_both_end_in_order(server: Server, mole: Program, with_signal: signal.Si
     for program in (mole, server):
         code, seconds = program.end(with_signal)
         assert (code, "Traceback" in program.log) == (0, False)
-        assert seconds < 2
+        assert seconds < PROMPT_S
 
 
 @pytest.mark.parametrize("with_signal", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
