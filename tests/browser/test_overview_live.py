@@ -11,13 +11,15 @@ from typing import Any
 
 import posts
 import pytest
+import requests
 from browser_page import Watched, watch
 from lab import ClockedServer
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from processes import until
 
 pytestmark = pytest.mark.browser
 
+SCREENSHOTS = posts.ROOT / "tests" / "screenshots"
 VIEW: dict[str, Any] = {"viewport": {"width": 1440, "height": 900}}
 HOSTILE = [
     "<img src=x onerror=window.pwned=1>",
@@ -224,6 +226,32 @@ def test_hostile_names_are_text_cut_short_and_whole_in_the_card(watched: Watched
     assert "\u202e" not in page.content()
     page.get_by_role("link", name=HOSTILE[0]).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(HOSTILE[0])
+
+
+def test_a_large_fleet_comes_in_portions_and_the_page_says_while_it_is_not_whole(
+    watched: Watched, clocked: ClockedServer
+) -> None:
+    names = [f"gpu{number:03}" for number in range(450)]
+    for first in range(0, len(names), 50):
+        documents = [posts.host_post(name) for name in names[first : first + 50]]
+        for document in documents:
+            del document["auth_code"]
+        body = {"auth_code": posts.PASSCODE, "posts": documents}
+        requests.post(f"{clocked.url}/batch", json=body, timeout=30).raise_for_status()
+    page = watched.page
+    page.add_init_script("delete window.SharedWorker")  # whose requests can't be held up here
+    held: list[Route] = []
+    page.route(re.compile("since="), lambda route: route.continue_() if held else held.append(route))
+    watched.open("/")
+    expect(page.locator("#hosts-up small")).to_have_text("of 400")
+    expect(page.locator("#reading")).to_have_text("Reading 400 of 450 hosts: the sums aren't whole yet.")
+    SCREENSHOTS.mkdir(exist_ok=True)
+    (SCREENSHOTS / "overview-reading.png").write_bytes(page.screenshot())
+    until(lambda: held)
+    held[0].continue_()
+    expect(page.locator("#hosts-up small")).to_have_text("of 450")
+    expect(page.locator("#reading")).to_be_hidden()
+    assert page.locator(".reading").count() == 0
 
 
 def test_of_many_hosts_only_those_in_view_are_drawn(watched: Watched, clocked: ClockedServer) -> None:

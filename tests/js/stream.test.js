@@ -20,6 +20,10 @@ class Source extends EventTarget {
     this.dispatchEvent(Object.assign(new Event("hosts"), { data: `{"id":"${id}"}`, lastEventId: id }));
   }
 
+  more() {
+    this.dispatchEvent(new Event("more"));
+  }
+
   /** @param {number} readyState */
   fail(readyState) {
     this.readyState = readyState;
@@ -132,4 +136,13 @@ streamTest("what an ended connection still says is not heard", ({ stream, source
   mock.timers.tick(1000);
   sources[0]?.hosts("old");
   assert.deepEqual(told, []);
+});
+
+streamTest("where the server has more, the stream asks for it at once", ({ stream, sources, last }) => {
+  stream.start();
+  const first = last();
+  first.hosts("e-7");
+  first.more();
+  assert.equal(first.readyState, 2);
+  assert.deepEqual(sources.map((source) => source.url), ["/stream?hold=0", "/stream?hold=0&since=e-7"]);
 });

@@ -443,3 +443,61 @@ def test_a_holes_bytes_in_a_name_are_text() -> None:
     template = Template(part({"a": "\x00%s\x01%", "b": holes.since(5.0), "c": holes.age(5.5)}), holes)
     assert orjson.loads(template.filled(7.0)) == {"a": "\x00%s\x01%", "b": 2, "c": 1.5}
     assert orjson.loads(template.filled(0.0)) == {"a": "\x00%s\x01%", "b": 0, "c": 0.0}
+
+
+def test_a_first_look_is_answered_in_portions_in_which_each_host_comes_once(made: list[str]) -> None:
+    site = Site(expected=["never"])
+    names = [f"gpu{number}" for number in range(10)]
+    for name in reversed(names):
+        site.post(name)
+    looks = [site.fleet.look(None, 4)]
+    while looks[-1].pending:
+        looks.append(site.fleet.look(looks[-1].version, 4))
+    assert [[row.name for row in look.rows] for look in looks[:1]] == [names[:4]]
+    assert [sorted(row.name for row in look.rows) for look in looks] == [names[:4], names[4:8], [*names[8:], "never"]]
+    assert [(look.totals["hosts"], look.pending, look.gone) for look in looks] == [(4, 7, []), (8, 3, []), (11, 0, [])]
+    assert site.rows(looks[-1].version) == {}
+    assert sorted(made) == names
+
+
+def test_who_wants_all_gets_all_and_those_who_wait_for_the_rest_too() -> None:
+    site = Site()
+    for number in range(6):
+        site.post(f"gpu{number}")
+    first = site.fleet.look(None, 2)
+    assert list(site.rows()) == [f"gpu{number}" for number in range(6)]
+    rest = site.fleet.look(first.version, 2)
+    assert (sorted(row.name for row in rest.rows), rest.pending) == (["gpu2", "gpu3", "gpu4", "gpu5"], 0)
+
+
+def test_a_host_that_posts_or_goes_before_its_turn_is_told_right() -> None:
+    site = Site()
+    site.post("gpu4")
+    site.mono_s += 3600
+    for number in (0, 1, 2, 3, 5):
+        site.post(f"gpu{number}")
+    first = site.fleet.look(None, 2)
+    site.post("gpu5")
+    gone = site.hosts.get("gpu4")
+    assert gone
+    assert site.hosts.remove(gone)
+    second = site.fleet.look(first.version, 2)
+    assert sorted(row.name for row in second.rows) == ["gpu2", "gpu3", "gpu5"]
+    assert (second.gone, second.pending) == (["gpu4"], 0)
+    assert second.totals["hosts"] == 5
+
+
+def test_who_comes_after_minutes_in_which_nobody_looked_gets_portions_too(made: list[str]) -> None:
+    site = Site()
+    for number in range(6):
+        site.post(f"gpu{number}")
+    site.rows()
+    site.mono_s += 120
+    for number in range(6):
+        site.post(f"gpu{number}", cpu={"cpu_percent": 77.0})
+    made.clear()
+    look = site.fleet.look(None, 4)
+    assert {name: row["cpu"] for name, row in rows_of(look).items()} == {f"gpu{number}": 77 for number in range(4)}
+    assert (look.pending, look.totals["hosts"], made) == (2, 4, ["gpu0", "gpu1", "gpu2", "gpu3"])
+    rest = site.fleet.look(look.version, 4)
+    assert sorted(row.name for row in rest.rows) == ["gpu4", "gpu5"]

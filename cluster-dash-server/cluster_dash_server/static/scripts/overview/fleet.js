@@ -58,6 +58,7 @@
  * @property {User[]} [users]
  * @property {Row[]} hosts
  * @property {string[]} [gone]
+ * @property {number} [pending]  hosts that are still to come, and in no total yet
  */
 
 const COLLATOR = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
@@ -72,6 +73,7 @@ export class Fleet {
     this.users = [];
     /** @type {Record<string, unknown>} */
     this.settings = {};
+    this.pending = 0;
     this.version = -1;
     this.serverNow = 0;
     /** @type {Map<string, number> | null} */
@@ -92,6 +94,7 @@ export class Fleet {
     this.totals = message.totals ?? this.totals;
     this.users = message.users ?? this.users;
     this.settings = message.settings ?? this.settings;
+    this.pending = message.pending ?? 0;
     this.version = message.version;
     this.serverNow = message.now;
   }
@@ -101,7 +104,7 @@ export class Fleet {
     const hosts = [...this.hosts.values()].map((host) => ({ ...host, age_s: ageOf(host, nowMs) }));
     return {
       version: this.version, full: true, now: this.serverNow, settings: this.settings,
-      totals: this.totals ?? undefined, users: this.users, hosts,
+      totals: this.totals ?? undefined, users: this.users, hosts, pending: this.pending,
     };
   }
 

@@ -1,6 +1,6 @@
 // Takes the address of the server's stream, gives its messages, and whether the server is there. Runs in a page or a worker.
 //
-// The server may close after each message: EventSource comes back by itself. After an HTTP error it gives up for good, and
+// The server may close after each message: EventSource comes back by itself, or at once where the server has more. After an HTTP error it gives up for good, and
 // then it is made anew, later each time.
 
 /** @typedef {"connecting" | "live" | "reconnecting" | "away"} Health */
@@ -90,6 +90,11 @@ export class Stream {
       this._lastId = event.lastEventId;
       this._tell({ kind: "message", text: event.data });
       this._heard();
+    });
+    source.addEventListener("more", () => {
+      if (source !== this._source) return;
+      source.close();
+      this._connect();
     });
   }
 

@@ -11,11 +11,15 @@ const PARTS = /** @type {const} */ (["busy", "idle", "free", "bad", "unknown", "
 export class Totals {
   constructor() {
     this.place = byId("totals");
+    this.reading = byId("reading");
   }
 
   /** @param {Fleet} fleet */
-  draw({ totals, hosts }) {
+  draw({ totals, hosts, pending }) {
     if (!totals) return;
+    document.body.classList.toggle("reading", pending > 0);
+    this.reading.hidden = pending === 0;
+    setText(this.reading, pending ? `Reading ${amount(hosts.size)} of ${amount(hosts.size + pending)} hosts: the sums aren't whole yet.` : "");
     this.place.hidden = totals.hosts === 0;
     let problems = 0;
     for (const host of hosts.values()) problems += Number(hasProblem(host));
