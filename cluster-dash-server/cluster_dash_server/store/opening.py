@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from .target import StoreUrlError, target_of
 
 if TYPE_CHECKING:
     from .store import Store
+
+log = logging.getLogger(__name__)
 
 MIB = 2**20
 
@@ -37,4 +40,5 @@ def open_store(
         ) from None
     from .store import Store  # with it come hundreds of MB, which a server without a store needn't load
 
+    log.info("the history is kept in %s", target.shown)
     return Store(target, journal, settings.raw_days, monotonic, wall)

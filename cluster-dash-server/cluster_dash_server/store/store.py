@@ -25,7 +25,7 @@ from .columns import table_of
 from .journal import Journal, JournalError, Sealed
 from .kept import Kept, Parts, pack, unpack
 from .records import Damage, read
-from .tables import POINTS, POSTS, make_tables, merges_repeated_rows
+from .tables import POINTS, POSTS, each_row_once, make_tables
 from .target import Client, Target
 
 log = logging.getLogger(__name__)
@@ -79,8 +79,8 @@ class Store:
         """Hosts whose latest post is to be taken out of the store."""
         self._carried_at_s = monotonic()
         self._trouble: str | None = None
-        self._final = ""
-        """What makes a query of `metric_points` count a repeated row once."""
+        self._points = ""
+        """`metric_points` in a question, so that a repeated row counts once."""
 
     def keep(self, near: bytes, far: bytes, points: Points) -> None:
         """Returns when the post, JSON in two objects, is on disk. Raises NotKept."""
@@ -153,8 +153,8 @@ class Store:
                 raise StoreAway(_worded(error)) from None
 
     def ask(self, sql: str, parameters: dict[str, Any]) -> Any:
-        """An Arrow table. `{table}` in the SQL stands for `metric_points`. Raises StoreAway."""
-        sql = sql.replace("{table}", f"{self._target.database}.{POINTS}{self._final}")
+        """An Arrow table. `{table}` in the SQL stands for `metric_points`, a repeated row once. Raises StoreAway."""
+        sql = sql.replace("{table}", self._points)
         with self._reading:
             if self._is_closed or not self._is_open:
                 raise StoreAway("the store is not open")
@@ -203,7 +203,7 @@ class Store:
         if self._writer is None:
             client = self._target.connect()
             make_tables(client, self._target.database, self._raw_days)
-            self._final = " FINAL" if merges_repeated_rows(client, self._target.database) else ""
+            self._points = each_row_once(client, self._target.database)
             self._writer = client
         return self._writer
 
