@@ -32,7 +32,8 @@ class KeptSender(JsonSenderLogger):
 
     def prepare(self, post: dict[str, Any]) -> Letter | None:
         """The post with what it says of the outbox, which has it from now on."""
-        mole: dict[str, Any] = {**post["mole"], "backlog": self._outbox.waiting, "dropped": self._outbox.dropped}
+        box = self._outbox
+        mole: dict[str, Any] = {**post["mole"], "backlog": box.waiting, "dropped": box.dropped, "kept": box.held}
         trouble = self._outbox.describe()
         if trouble:
             mole["errors"] = {**mole.get("errors", {}), "outbox": trouble}

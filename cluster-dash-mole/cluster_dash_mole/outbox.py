@@ -32,6 +32,7 @@ _IN_MEMORY_BYTES = 16 * 2**20
 _SAY_DROPPED_S = 3600.0
 _TRY_AGAIN_S = 5.0
 _MOST_ORDERS = 1000
+_MOST_HELD = 8  # runs that each post tells of
 _LEVEL = 1  # of zlib: a quarter of the size for a quarter of the CPU that the usual level takes
 
 
@@ -76,6 +77,8 @@ class Outbox:
         self._orders: deque[Letter | Ack | Need | _Refusal] = deque()
         self._live: dict[int, Letter] = {}
         self._sent: dict[str, int] = {}
+        self.held: list[tuple[str, int, int]] = []
+        """What is on the disk, taken or not, as epoch, first and last number; the newest such runs. Replaced whole."""
         self._trouble = ""
         self._lost_before = 0
         self._dropped_at_s = -math.inf
@@ -252,6 +255,7 @@ class Outbox:
                 self._note_kept(letter, place)
             self._files.expire()
             self._files.tally.save()
+            self.held = self._files.held(_MOST_HELD)
         except OSError as error:
             self._note_trouble(error)
             self._note_tried()

@@ -75,6 +75,16 @@ class OutboxFiles:
         """Posts that the server hasn't taken."""
         return sum(segment.waiting for segment in list(self._segments.values()))
 
+    def held(self, most: int) -> list[tuple[str, int, int]]:
+        """Epoch, first and last number of posts that follow each other, taken ones too: the newest such runs."""
+        runs: list[tuple[str, int, int]] = []
+        for number in sorted(self._segments):
+            for epoch, first, last in self._segments[number].runs:
+                if runs and runs[-1][0] == epoch and runs[-1][2] + 1 == first:
+                    first = runs.pop()[1]
+                runs.append((epoch, first, last))
+        return runs[-most:]
+
     def open(self) -> None:
         """Look through the folder, where that isn't done yet. Raises OSError."""
         if self._is_open:

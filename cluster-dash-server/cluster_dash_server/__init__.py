@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
@@ -68,7 +68,7 @@ def create_app(
     gate = Gate(config.access, tokens)
     schema = Schema(config.limits)
     store = _open_store_or_exit(config, monotonic, wall) if start else None
-    hosts = Hosts(config.live, Clock(monotonic, wall), store.keep if store else None, store.forget if store else None)
+    hosts = Hosts(config.live, Clock(monotonic, wall), *_past_of(store))
 
     def warnings() -> list[str]:
         return [*(store.troubles() if store else ()), *gate.warnings(), *notes_of_hosts()]
@@ -125,6 +125,10 @@ def create_app(
         if not guarded:
             log.warning("%s Start it as: cluster-dash-server serve", frame.UNGUARDED)
     return app
+
+
+def _past_of(store: Store | None) -> tuple[Any, ...]:
+    return (store.keep, store.forget, lambda: store.is_open) if store else ()
 
 
 def _config_or_exit() -> Config:

@@ -42,6 +42,7 @@ FIXED: dict[tuple[str, ...], Any] = {
     ("general", "boottime"): "2026-11-01 06:12:05",
     ("mole", "version"): "0.1.0",
     ("mole", "backlog"): 0,
+    ("mole", "kept"): [["e485afc5-0c4f-420c-b76f-c65c884ce61b.3", 1, 2]],
     ("mole", "cpu_s"): 1.25,
     ("mole", "rss_bytes"): 48234496,
     ("metrics", "sys.uptime_s", "value", "*"): 1794475.5,
@@ -79,6 +80,8 @@ def fix(value: Any, path: tuple[str, ...] = ()) -> Any:
     if isinstance(value, dict):
         return {key: fix(inner, (*path, str(key))) for key, inner in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if isinstance(value, list):
+        if isinstance(FIXED.get(path), list):
+            return FIXED[path]
         return [fix(inner, (*path, "*")) for inner in value]  # pyright: ignore[reportUnknownVariableType]
     fixed = FIXED.get(path)
     return value if fixed is None or isinstance(value, str) != isinstance(fixed, str) or value is None else fixed

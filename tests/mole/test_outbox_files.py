@@ -102,6 +102,19 @@ def test_what_is_needed_waits_again_but_for_what_was_refused(box: Box) -> None:
     assert box.restart().waiting == 5
 
 
+def test_what_is_held_is_told_as_runs_of_numbers_taken_or_not(box: Box) -> None:
+    for place in box.add(*range(1, 400)):
+        box.files.mark(place, TAKEN)
+    box.add(7, 8, epoch="boot.2")
+    box.add(10, epoch="boot.2")
+    assert box.files.held(9) == [(EPOCH, 1, 399), ("boot.2", 7, 8), ("boot.2", 10, 10)]
+    assert box.restart().held(2) == [("boot.2", 7, 8), ("boot.2", 10, 10)]
+    box.add(*range(400, 2000))
+    [(epoch, first, last)] = box.files.held(1)
+    assert (epoch, last) == (EPOCH, 1999)
+    assert 400 < first < 1999, "what was dropped is not held"
+
+
 def test_the_oldest_goes_first_when_it_is_full_and_is_counted_to_the_post(box: Box) -> None:
     box.add(*range(1, 5001))
     waiting = box.waiting()

@@ -8,7 +8,8 @@ import orjson
 import posts
 import pytest
 
-from cluster_dash_server.live.sequences import EPOCHS, WINDOW, Number, Seen, Sequences, fingerprint, number_of
+from cluster_dash_server.live.sequences import EPOCHS, WINDOW, Seen, Sequences, fingerprint
+from cluster_dash_server.store.numbers import Number, number_of
 
 
 def number(seq: int, epoch: str = "boot.1", mole_id: str = "mole-1") -> Number:

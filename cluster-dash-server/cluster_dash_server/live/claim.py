@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from ..store.numbers import Number, number_of
+from .asking import Asking
 from .identity import Machine, Sender, Verdict, judge, machine_of, merge
-from .sequences import Number, Seen, Sequences, fingerprint, number_of
+from .sequences import Seen, Sequences, fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,7 @@ class Claim:
         self.address = first.sender.address
         self.since_mono_s = first.mono_s
         self.duplicates = 0
+        self.asking = Asking()
         self._sequences = Sequences()
         self._rivals: dict[tuple[bool, str | None, str | None], Rival] = {}
 
@@ -104,6 +107,7 @@ class Claim:
             self.address = arrival.sender.address
         if arrival.number:
             is_newest = seen is Seen.NEW
+            self.asking.numbers.add(arrival.number)
             self._sequences.add(arrival.number, arrival.content, arrival.timestamp, is_newest=is_newest)
             delay_s = self._sequences.delay_s(arrival.number, arrival.machine.up_s, arrival.mono_s)
         return delay_s, told

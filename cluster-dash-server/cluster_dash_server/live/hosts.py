@@ -13,6 +13,7 @@ from ..config import Live
 from ..gpus import Gpu, gpu_error_of, gpus_of
 from ..logs import quoted
 from ..points import Points
+from ..store.numbers import Number, Numbers, number_of
 from .budget import Budget
 from .changes import Changes
 from .claim import Arrival, Claim, NameTaken, NumberTaken, Rival, arrival_of
@@ -40,6 +41,8 @@ LONGEST_INTERVAL_S = 86_400.0
 MIB = 2**20
 HOST = "host"
 """The kind of its changes."""
+Keep = Callable[[bytes, bytes, Points, Number | None, bool], None]
+"""See `Store.keep`."""
 
 
 class HostsFull(Exception):
@@ -139,13 +142,15 @@ class Hosts:
         self,
         settings: Live,
         clock: Clock | None = None,
-        keep: Callable[[bytes, bytes, Points], None] | None = None,
+        keep: Keep | None = None,
         forget: Callable[[str], None] | None = None,
+        knows_past: Callable[[], bool] = lambda: True,
     ) -> None:
         """`keep` returns when a post is on disk, and raises NotKept; `forget` gets the name of a host that shall not be
-        back after a restart. None where nothing is kept but in memory.
+        back after a restart; `knows_past` says whether all was restored that was kept before the start. None where
+        nothing is kept but in memory.
         """
-        self._keep, self._forget_kept = keep, forget
+        self._keep, self._forget_kept, self._knows_past = keep, forget, knows_past
         self.clock = clock or Clock()
         self._settings = settings
         self._monotonic = self.clock.monotonic
@@ -171,7 +176,7 @@ class Hosts:
             with self._lock:
                 _, seen, _ = self._admit(arrival, latest)
             if seen is not Seen.DUPLICATE:
-                self._keep(*document, points)
+                self._keep(document.near, document.far, points, arrival.number, seen is Seen.NEW)
         with self._lock:
             host, seen, verdict = self._admit(arrival, latest)
             if seen is Seen.DUPLICATE:
@@ -201,18 +206,37 @@ class Hosts:
             self.changes.note(HOST, arrival.name)
             raise
 
-    def restore(self, post: dict[str, Any], received_s: float) -> None:
-        """A host as it was before a restart: what it posted last and when that came, Unix seconds. Whoever has posted
-        since stays as he is, and where all places are taken there is none for it.
+    def asks(self, post: dict[str, Any], seen: Seen) -> dict[str, Any]:
+        """What the mole of a post that was recorded is told of its other posts: `ack`, all up to there is on disk, and
+        `need`, what is to be sent again. Empty where nothing is kept, and for a post without a number.
+        """
+        number = number_of(post)
+        if self._keep is None or number is None:
+            return {}
+        with self._lock:
+            if (host := self._hosts.get(post["hostname"])) is None:
+                return {}
+            asking = host.claim.asking
+            answer = asking.ack(number)
+            if seen is Seen.NEW and self._knows_past():
+                answer |= {"need": asking.need(number, post["mole"], self._monotonic())}
+        return answer
+
+    def restore(self, post: dict[str, Any], received_s: float, numbers: Numbers) -> None:
+        """A host as it was before a restart: what it posted last, when that came, Unix seconds, and which posts are
+        kept. Whoever has posted since stays as he is, and where all places are taken there is none for it.
         """
         document = document_of(post)
         mono_s = min(self._monotonic(), received_s - self.clock.offset_s())
         arrival = arrival_of(post, document.near + document.far, SOMEBODY, mono_s)
         with self._lock:
-            if arrival.name in self._hosts or len(self._hosts) >= self._settings.max_hosts:
+            if (known := self._hosts.get(arrival.name)) is not None:
+                known.claim.asking.numbers.merge(numbers)
+            if known is not None or len(self._hosts) >= self._settings.max_hosts:
                 return
             host = self._add(arrival, _latest(post, document, mono_s, None))
             host.claim.take(arrival, Seen.NEW, Verdict.SAME)
+            host.claim.asking.numbers.merge(numbers)
             self.changes.note(HOST, arrival.name)
 
     def _troubles(self, post: dict[str, Any], latest: Latest, gpus: int) -> list[str]:

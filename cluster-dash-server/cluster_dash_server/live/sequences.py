@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
 from enum import Enum
-from typing import Any, NamedTuple
+
+from ..store.numbers import Number
 
 WINDOW = 2048
 """Newest numbers of one start of a mole that are remembered: almost three hours at 5 s, in 8 KiB."""
@@ -15,27 +15,11 @@ DELAY_CREEP = 0.01
 LONGEST_COUNT = 16
 
 
-class Number(NamedTuple):
-    """A post's place among all posts: unique, and growing within an epoch."""
-
-    mole_id: str
-    epoch: str
-    """One start of the mole: "<boot id>.<start counter>"."""
-    seq: int
-
-
 class Seen(Enum):
     NEW = "the newest of its mole"
     LATE = "not seen yet, but a newer one is here"
     DUPLICATE = "seen, with the same content"
     CHANGED = "seen, with other content"
-
-
-def number_of(post: Mapping[str, Any]) -> Number | None:
-    """None where the post has none, as of the original's mole, of curl and of a mole's `check`."""
-    mole: Mapping[str, Any] = post.get("mole", {})
-    mole_id, epoch, seq = mole.get("id"), mole.get("epoch"), mole.get("seq")
-    return None if not mole_id or not epoch or seq is None else Number(mole_id, epoch, int(seq))
 
 
 def fingerprint(document: bytes) -> int:

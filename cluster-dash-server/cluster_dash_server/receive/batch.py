@@ -6,7 +6,7 @@ A wrong envelope refuses the whole; a wrong post is told in its own place of `re
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from flask import Blueprint, Response, jsonify, request
@@ -15,6 +15,8 @@ from ..config import Limits
 from ..errors import Refusal
 from ..live.hosts import Hosts
 from ..live.identity import Sender
+from ..live.sequences import Seen
+from ..store.numbers import number_of
 from .access import Gate, bearer
 from .bodies import Body, check_form, count_values, parse, size_of
 from .envelope import Envelope
@@ -27,17 +29,22 @@ _LEADING_AUTH_CODE = re.compile(rb'\s*\{\s*"auth_code"\s*:\s*("(?:[^"\\]|\\.){0,
 def routes(gate: Gate, hosts: Hosts, schema: Schema, limits: Limits) -> Blueprint:
     blueprint = Blueprint("batch", __name__)
 
-    def take_one(text: memoryview, sender: Sender) -> dict[str, Any]:
-        """The answer for one post; what the batch was sent with counts for each."""
+    def take_one(text: memoryview, sender: Sender, taken: dict[str, tuple[Any, Seen]]) -> dict[str, Any]:
+        """The answer for one post; what the batch was sent with counts for each. The last that was taken of each mole
+        is noted.
+        """
         try:
             if len(text) > limits.body_bytes:
                 raise Refusal(413, f"the post is larger than {size_of(limits.body_bytes)} ([limits] body_bytes)")
             body = bytes(text)
-            post = parse("the post", body)
+            post: Any = parse("the post", body)
             check_form("the post", post, body, limits)
             if isinstance(post, dict):
                 post["auth_code"] = ""
-            return told(take(gate, hosts, schema, post, sender))
+            seen = take(gate, hosts, schema, post, sender)
+            if number := number_of(cast("dict[str, Any]", post)):
+                taken[number.mole_id] = post, seen
+            return told(seen)
         except Refusal as refusal:
             return {"success": False, "msg": str(refusal)}
 
@@ -54,8 +61,11 @@ def routes(gate: Gate, hosts: Hosts, schema: Schema, limits: Limits) -> Blueprin
         text = body.read(limits.batch_bytes, limits.batch_values, ("batch_bytes", "batch_values"))
         envelope = Envelope(text, limits)
         sender = gate.admit("" if has_header else envelope.auth_code, request.environ)
-        results = [take_one(post, sender) for post in envelope.posts()]
-        response = jsonify({"success": True, "results": results})
+        taken: dict[str, tuple[Any, Seen]] = {}
+        results = [take_one(post, sender, taken) for post in envelope.posts()]
+        # Of several moles nobody could tell whose numbers are meant.
+        asked = hosts.asks(*next(iter(taken.values()))) if len(taken) == 1 else {}
+        response = jsonify({"success": True, "results": results, **asked})
         response.headers["Accept-Encoding"] = "gzip"
         return response
 

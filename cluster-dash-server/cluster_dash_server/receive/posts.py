@@ -55,10 +55,10 @@ class Posts:
         sender = self._gate.admit(post.get("auth_code"), environ)  # before the rest: else no work is done
         check_form("the post", post, body, self._limits)
         post.setdefault("auth_code", "")  # it came as a header
-        answer = told(take(self._gate, self._hosts, self._schema, post, sender))
+        seen = take(self._gate, self._hosts, self._schema, post, sender)
         if "mole" not in post:  # the original's moles and scripts get the original's answer
-            return answer, []
-        return answer | {"server_time": time.time()}, [("Accept-Encoding", "gzip")]
+            return told(seen), []
+        return told(seen) | self._hosts.asks(post, seen) | {"server_time": time.time()}, [("Accept-Encoding", "gzip")]
 
     def directly(self, application: WsgiApp) -> WsgiApp:
         """Answers posts itself and leaves all else to the application."""

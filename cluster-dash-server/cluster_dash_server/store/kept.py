@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Any, NamedTuple
 
 import orjson
 
 from ..points import Points, points_of_post
+from .numbers import Number, number_of
 
 _HEAD = struct.Struct("<dI")
+_LATE = 1 << 31
+"""In the length of `near`, which is far shorter."""
+
+
+class NotOurs(Exception):
+    """A payload that `pack` never gave, or that of another version."""
 
 
 class Parts(NamedTuple):
@@ -27,15 +35,25 @@ class Kept(NamedTuple):
     points: Points
     received_s: float
     """When it came, Unix seconds by the server's clock."""
+    number: Number | None
+    is_newest: bool
+    """Of its host, when it came; else it came late."""
 
 
-def pack(document: Parts, received_s: float) -> bytes:
-    return _HEAD.pack(received_s, len(document.near)) + document.near + document.far
+def pack(kept: Kept) -> bytes:
+    near, far = kept.document
+    return _HEAD.pack(kept.received_s, len(near) | (0 if kept.is_newest else _LATE)) + near + far
 
 
 def unpack(payload: bytes) -> Kept:
-    """Raises ValueError, KeyError: it isn't of this version."""
-    received_s, near = _HEAD.unpack_from(payload)
-    start = _HEAD.size
-    document = Parts(payload[start : start + near], payload[start + near :])
-    return Kept(document, points_of_post(document.read()), received_s)
+    """Raises NotOurs."""
+    try:
+        received_s, length = _HEAD.unpack_from(payload)
+        end_of_near = _HEAD.size + (length & ~_LATE)
+        document = Parts(payload[_HEAD.size : end_of_near], payload[end_of_near:])
+        post = document.read()
+        if not math.isfinite(received_s):
+            raise NotOurs("it came at no time")
+        return Kept(document, points_of_post(post), received_s, number_of(post), not length & _LATE)
+    except (struct.error, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise NotOurs(f"{type(error).__name__}: {error}") from None

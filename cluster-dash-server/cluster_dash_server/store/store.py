@@ -19,11 +19,13 @@ import orjson
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from ..logs import quoted
 from ..points import Points
 from . import NotKept, StoreAway
 from .columns import table_of
 from .journal import Journal, JournalError, Sealed
-from .kept import Kept, Parts, pack, unpack
+from .kept import Kept, NotOurs, Parts, pack, unpack
+from .numbers import Number, Numbers, load_numbers
 from .records import Damage, read
 from .tables import POINTS, POSTS, each_row_once, make_tables
 from .target import Client, Target
@@ -35,8 +37,10 @@ for noisy in ("urllib3.connectionpool", "clickhouse_connect"):
 AWAY = (ClickHouseError, OSError)
 """What is tried again: nothing is lost meanwhile."""
 
-Restore = Callable[[dict[str, Any], float], None]
-"""Gets a host's latest post and when it came, Unix seconds."""
+Restore = Callable[[dict[str, Any], float, Numbers], None]
+"""Gets a host's latest post, when it came, Unix seconds, and which of its posts are kept."""
+NUMBERS = "kept_numbers"
+"""What the latest post of a host says beside what was sent: `Numbers.dump`. So it is as old or as new as the store."""
 
 FLUSH_S = 1.0
 RETRY_S = 5.0
@@ -74,6 +78,8 @@ class Store:
         """Whether what was there before the start is carried and restored."""
         self._unposted: dict[str, Kept] = {}
         """Each host's latest post that isn't in the store yet."""
+        self._numbers: dict[str, Numbers] = {}
+        """Of each host's posts that are in the store."""
         self._posted_at: dict[str, float] = {}
         self._forgotten: set[str] = set()
         """Hosts whose latest post is to be taken out of the store."""
@@ -82,13 +88,20 @@ class Store:
         self._points = ""
         """`metric_points` in a question, so that a repeated row counts once."""
 
-    def keep(self, near: bytes, far: bytes, points: Points) -> None:
-        """Returns when the post, JSON in two objects, is on disk. Raises NotKept."""
-        kept = Kept(Parts(near, far), points, self._wall())
+    def keep(self, near: bytes, far: bytes, points: Points, number: Number | None, is_newest: bool) -> None:
+        """Returns when the post, JSON in two objects, is on disk. `is_newest`: it is the latest of its host. Raises
+        NotKept.
+        """
+        kept = Kept(Parts(near, far), points, self._wall(), number, is_newest)
         try:
-            self._journal.append(pack(kept.document, kept.received_s), kept)
+            self._journal.append(pack(kept), kept)
         except JournalError as error:
             raise NotKept(str(error)) from None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what was there before the start is carried and restored."""
+        return self._is_open
 
     def forget(self, host: str) -> None:
         """It isn't restored at the next start, once the next step is done; its history stays."""
@@ -115,12 +128,20 @@ class Store:
     def _begin(self, restore: Restore) -> None:
         """The journal's posts are newer than the store's."""
         newest: dict[str, Kept] = {}
-        self.flush(lambda kept: newest.update((each.points.host, each) for each in kept))
-        for kept in newest.values():
-            restore(kept.document.read(), kept.received_s)
-        for post, received_s in self._latest_posts():
-            restore(orjson.loads(post), received_s)
+        self.flush(lambda kept: newest.update((each.points.host, each) for each in kept if each.is_newest))
+        latest = {host: (orjson.loads(post), received_s) for host, post, received_s in self._latest_posts()}
+        for host, (post, _) in latest.items():
+            self._note_kept_before(host, post.pop(NUMBERS, ()))
+        latest |= {host: (kept.document.read(), kept.received_s) for host, kept in newest.items()}
+        for host, (post, received_s) in latest.items():
+            restore(post, received_s, self._numbers.get(host) or Numbers())
         self._is_open = True
+
+    def _note_kept_before(self, host: str, dumped: Any) -> None:
+        try:
+            self._numbers.setdefault(host, Numbers()).merge(load_numbers(dumped))
+        except (ValueError, TypeError):
+            log.error("what the store says of the posts of %s that it has can't be read", quoted(host))
 
     def flush(self, see: Callable[[list[Kept]], None] | None = None) -> None:
         """`see` gets what is carried. Raises what ClickHouse raises."""
@@ -165,12 +186,12 @@ class Store:
             except AWAY as error:
                 raise StoreAway(_worded(error)) from None
 
-    def _latest_posts(self) -> list[tuple[bytes, float]]:
-        """Of each host: its post as JSON, and when it came, Unix seconds. Raises clickhouse_connect's errors."""
-        sql = f"SELECT post, toUnixTimestamp64Milli(received) AS ms FROM {self._target.database}.{POSTS} FINAL"  # noqa: S608  # no outsider's text
+    def _latest_posts(self) -> list[tuple[str, bytes, float]]:
+        """Of each host: name, post as JSON, when it came, Unix seconds. Raises clickhouse_connect's errors."""
+        sql = f"SELECT host, post, toUnixTimestamp64Milli(received) AS ms FROM {self._target.database}.{POSTS} FINAL"  # noqa: S608  # no outsider's text
         with self._flushing:
             rows = self._client().query_arrow(sql, {}).to_pylist()
-        return [(row["post"].encode(), row["ms"] / 1000) for row in rows if row["post"]]
+        return [(row["host"], row["post"].encode(), row["ms"] / 1000) for row in rows if row["post"]]
 
     def troubles(self) -> list[str]:
         """What a person should know, and /health answers 503 for."""
@@ -230,7 +251,7 @@ class Store:
                 continue
             try:
                 yield unpack(part)
-            except (ValueError, KeyError, TypeError):
+            except NotOurs:
                 damaged += len(part)
         if damaged:
             aside = self._journal.copy_aside(number, f"damaged-{int(self._wall())}")
@@ -240,7 +261,7 @@ class Store:
         client.insert_arrow(
             f"{self._target.database}.{POINTS}", table_of([(each.points, each.received_s) for each in kept])
         )
-        self._unposted |= {each.points.host: each for each in kept}
+        self._note_kept(kept)
         self._insert_posts(
             client,
             {
@@ -250,6 +271,13 @@ class Store:
             },
         )
 
+    def _note_kept(self, kept: Sequence[Kept]) -> None:
+        for each in kept:
+            if each.is_newest:
+                self._unposted[each.points.host] = each
+            if each.number:
+                self._numbers.setdefault(each.points.host, Numbers()).add(each.number)
+
     def _insert_posts(self, client: Client, due: dict[str, Kept]) -> None:
         if not due:
             return
@@ -257,12 +285,16 @@ class Store:
         rows = {
             "host": pa.array(list(due)),
             "received": pa.array(received, pa.timestamp("ms", tz="UTC")),
-            "post": pa.array([orjson.dumps(each.document.read()).decode() for each in due.values()]),
+            "post": pa.array([self._with_numbers(host, each) for host, each in due.items()]),
         }
         client.insert_arrow(f"{self._target.database}.{POSTS}", pa.table(rows))
         self._posted_at |= {host: each.received_s for host, each in due.items()}
         for host in list(due):
             self._unposted.pop(host, None)
+
+    def _with_numbers(self, host: str, kept: Kept) -> str:
+        numbers = self._numbers.get(host)
+        return orjson.dumps(kept.document.read() | ({NUMBERS: numbers.dump()} if numbers else {})).decode()
 
     def _take_out_forgotten(self) -> None:
         """By an empty post, which is newer than the one that is there."""
@@ -280,6 +312,7 @@ class Store:
             self._forgotten.discard(host)
             self._posted_at.pop(host, None)
             self._unposted.pop(host, None)
+            self._numbers.pop(host, None)
 
 
 def _worded(error: Exception) -> str:
