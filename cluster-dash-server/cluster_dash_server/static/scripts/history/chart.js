@@ -2,7 +2,7 @@
 
 import { make, setStyle, setText } from "../overview/dom.js";
 import { duration, number } from "../overview/wording.js";
-import { Away, ask } from "./ask.js";
+import { Away, ask, serverNow } from "./ask.js";
 import { causeOf, gapsOf } from "./gaps.js";
 import { MOST_LINES, inOrder, looksOf } from "./lines.js";
 import { Plot } from "./plot.js";
@@ -27,6 +27,7 @@ import { moment } from "./times.js";
 const MOST_POINTS = 2000;
 const FEWEST_POINTS = 100;
 const NEARBY = 2;
+const RECENT_S = 30;
 
 export class Chart {
   /** @type {Answer | null} */
@@ -57,6 +58,7 @@ export class Chart {
     this.told = make("p", "told");
     this.plotted = make("div", "plotted");
     this.plotted.setAttribute("role", "img");
+    this.plotted.setAttribute("aria-label", spec.title);
     this.legend = make("ul", "legend");
     this.csv = make("a", "", "CSV: the values as shown");
     this.csv.download = `${around.host} ${spec.title}.csv`;
@@ -141,7 +143,7 @@ export class Chart {
     this.#tell("");
     if (series.length === 0) return;
     this.plot.show(this.#columns, this.#looks, this.#hidden, this.#gaps, span);
-    this.#showLegend(null);
+    if (!this.plot.isPointed) this.#showLegend(this.#now);
     this.plotted.setAttribute("aria-label", `${this.spec.title} in ${this.spec.unit}, ${this.#looks.length} lines, ${moment(span.from)} to ${moment(span.to)}`);
   }
 
@@ -197,13 +199,13 @@ export class Chart {
     const gap = time === null ? undefined : this.#gaps.find(({ from, to }) => time > from && time < to);
     const why = gap ? ` ${causeOf(gap, this.events, this.#columns.stepS * 2)}, ${duration(gap.to - gap.from)}` : "";
     setText(this.when, time === null ? "" : `${moment(time)}${why}`);
-    this.#showLegend(gap ? null : at);
+    this.#showLegend(gap ? null : (at ?? this.#now));
   }
 
-  /** Where the lines are many and nobody points, names alone. @param {number | null} at */
+  /** Names, and the values at a place of the columns. @param {number | null} at */
   #showLegend(at) {
     const looks = this.#looks;
-    this.legend.hidden = looks.length < 2 && at === null && looks[0]?.name === this.spec.title;
+    this.legend.classList.toggle("banded", Boolean(this.#columns.lines[0]?.low));
     while (this.legend.childElementCount > looks.length) this.legend.lastElementChild?.remove();
     while (this.legend.childElementCount < looks.length) this.legend.append(this.#entry());
     looks.forEach((look, place) => {
@@ -211,12 +213,24 @@ export class Chart {
       const [swatch, name, value] = /** @type {[HTMLElement, HTMLElement, HTMLElement]} */ ([...button.children]);
       setStyle(swatch, "background", look.dash.length > 0 ? `repeating-linear-gradient(90deg, ${look.colour} 0 4px, transparent 4px 7px)` : look.colour);
       setText(name, look.name);
-      const line = this.#columns.lines[place]?.line;
-      const found = at === null || !line ? null : near(line, at, NEARBY);
-      setText(value, at === null ? "" : number(found));
+      setText(value, at === null ? "" : this.#valueAt(place, at));
       button.setAttribute("aria-pressed", String(!this.#hidden.has(look.name)));
       button.title = look.name;
     });
+  }
+
+  /** With the smallest and largest where points are put together. @param {number} place @param {number} at */
+  #valueAt(place, at) {
+    const { line = [], low, high } = this.#columns.lines[place] ?? {};
+    const [value, least, most] = [line, low, high].map((column) => (column ? near(column, at, NEARBY) : null));
+    const band = least != null && most != null && number(least) !== number(most) ? ` (${number(least)} to ${number(most)})` : "";
+    return `${number(value)}${band}`;
+  }
+
+  /** The place of what is so now; null in a range that ended before, and where nothing came lately. */
+  get #now() {
+    const isNow = serverNow() - this.span.to < RECENT_S && !this.#gaps.some(({ to }) => to >= this.span.to);
+    return isNow && this.#columns.times.length > 0 ? this.#columns.times.length - 1 : null;
   }
 
   #entry() {
@@ -234,6 +248,6 @@ export class Chart {
       this.#hidden = new Set(isAlone ? [] : others);
     } else if (!this.#hidden.delete(name)) this.#hidden.add(name);
     this.plot.show(this.#columns, this.#looks, this.#hidden, this.#gaps, this.span);
-    this.#showLegend(null);
+    this.#showLegend(this.#now);
   }
 }

@@ -45,6 +45,11 @@ export class Plot {
     return this.#drawn?.ctx.canvas ?? null;
   }
 
+  /** Whether the cursor is over it, or over another chart. */
+  get isPointed() {
+    return (this.#drawn?.cursor.left ?? -1) >= 0;
+  }
+
   /** @param {Columns} columns @param {Look[]} looks @param {Set<string>} hidden @param {Span[]} gaps @param {Span} span */
   show(columns, looks, hidden, gaps, span) {
     this.#span = span;

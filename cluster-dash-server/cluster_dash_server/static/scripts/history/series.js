@@ -23,7 +23,7 @@ const STEPS_OF_A_GAP = 3;
 /** Between two points, as most of them are apart; 0 where there are none. @param {number[]} times */
 export function stepOf(times) {
   const steps = times.slice(1).map((time, at) => time - /** @type {number} */ (times[at])).sort((a, b) => a - b);
-  return steps[Math.floor(steps.length / 2)] ?? 0;
+  return steps[Math.floor((steps.length - 1) / 2)] ?? 0;
 }
 
 /** How far apart two points may be without a gap between them. Buckets are empty only where nothing came. @param {number} stepS @param {number} bucketS */

@@ -8,8 +8,10 @@ const written = (seconds, options) => new Date(seconds * 1000).toLocaleString("e
 /** @param {number} seconds */
 const date = (seconds) => written(seconds, { day: "numeric", month: "short" });
 
-/** 22 Nov, 14:03:05. @param {number} seconds */
-export const moment = (seconds) => `${date(seconds)}, ${written(seconds, { hour: "2-digit", minute: "2-digit", second: "2-digit" })}`;
+const year = (/** @type {number} */ seconds) => written(seconds, { year: "numeric" });
+
+/** 22 Nov, 14:03:05; with the year where it isn't this one. @param {number} seconds */
+export const moment = (seconds) => `${date(seconds)}${year(seconds) === year(Date.now() / 1000) ? "" : ` ${year(seconds)}`}, ${written(seconds, { hour: "2-digit", minute: "2-digit", second: "2-digit" })}`;
 
 /** 22 Nov 2026, 14:03. @param {number} seconds */
 export const day = (seconds) => `${written(seconds, { day: "numeric", month: "short", year: "numeric" })}, ${written(seconds, { hour: "2-digit", minute: "2-digit" })}`;
@@ -18,7 +20,7 @@ export const day = (seconds) => `${written(seconds, { day: "numeric", month: "sh
 export function tickLabels(ticks, stepS) {
   let before = "";
   return ticks.map((tick) => {
-    const [upper, lower] = stepS >= DAY_S ? [date(tick), written(tick, { year: "numeric" })] : [clock(tick, stepS), date(tick)];
+    const [upper, lower] = stepS >= DAY_S ? [date(tick), year(tick)] : [clock(tick, stepS), date(tick)];
     const label = lower === before ? upper : `${upper}\n${lower}`;
     before = lower;
     return label;
