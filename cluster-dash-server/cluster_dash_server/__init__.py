@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,8 @@ def create_app(
         login.register(app, Viewing(password, read_secret(tokens.path.with_name("viewing.key")), wall, monotonic))
     app.register_blueprint(receive.routes())
     app.register_blueprint(batch.routes(gate, hosts, schema, config.limits))
-    app.register_blueprint(status.routes(hosts, fleets, warnings))
+    has_uplot = assets.has_uplot(Path(app.static_folder or ""))
+    app.register_blueprint(status.routes(hosts, fleets, warnings, has_store=store is not None, has_uplot=has_uplot))
     app.register_blueprint(removal.routes(hosts, gate.admit_removal))
     app.register_blueprint(stream.routes(fleets, hosts.changes, config, held))
     app.register_blueprint(api.routes(fleets))

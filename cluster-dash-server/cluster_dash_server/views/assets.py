@@ -23,6 +23,11 @@ def plotly_js_path() -> Path:
     return Path(spec.submodule_search_locations[0]) / "package_data" / "plotly.min.js"
 
 
+def has_uplot(static: Path) -> bool:
+    """Whether hatch_build.py could fetch it."""
+    return all((static / name).exists() for name in ("scripts/vendor/uPlot.esm.js", "vendor/uPlot.min.css"))
+
+
 def _brotli(plain: bytes) -> bytes:
     return brotli.compress(plain, quality=6)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 

@@ -42,7 +42,7 @@ def label(text: str, width: int = LONGEST_LABEL) -> str:
     return html.escape(shorten(printable(text), width), quote=False)
 
 
-def embed(figures: list[Figure]) -> str:
+def embed(figures: list[Figure] | dict[str, Any]) -> str:
     """For a `<script type="application/json">`: no `<` ends it early."""
     return orjson.dumps(figures).decode().replace("<", "\\u003c").replace("\u2028", "\\u2028")
 

@@ -117,7 +117,7 @@ def _hash_assets(folder: Path) -> dict[str, str]:
 def _finish_page(response: Response) -> Response:
     """Of GET and HEAD: what a POST answers is short and the same for every sender."""
     if request.method in ("GET", "HEAD"):
-        if request.blueprint == "charts" or request.endpoint == "status.host":
+        if request.blueprint == "charts":
             response.headers[CSP] = PLOTLY_POLICY
         if request.endpoint == "static" and "v" in request.args and response.status_code in (200, 304):
             response.headers["Cache-Control"] = FOR_GOOD

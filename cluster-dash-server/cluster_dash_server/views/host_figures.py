@@ -1,11 +1,11 @@
-"""Takes one host's recent history, gives its charts."""
+"""Takes one host's recent history, gives its charts; and which charts its page draws from the store."""
 
 from __future__ import annotations
 
 import math
 from array import array
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -77,6 +77,16 @@ def headline_of_host(hosts: Hosts, host: Host) -> list[Figure]:
     """The last hours."""
     figures = [_figure(chart, hosts.headline(host, *chart.metrics)) for chart in HEADLINE]
     return [figure for figure in figures if figure["data"]]
+
+
+def drawn_from_store(host: str) -> dict[str, Any]:
+    """What scripts/history/page.js draws: the charts with the metrics that each asks `/api/series` for."""
+    return {"host": host, "charts": [_spec(chart) for chart in CHARTS]}
+
+
+def _spec(chart: Chart) -> dict[str, Any]:
+    limits = {metric: (SENSORS[metric].least, SENSORS[metric].most) for metric in chart.metrics if metric in SENSORS}
+    return {**chart._asdict(), "limits": limits}
 
 
 def _figure(chart: Chart, columns: list[SeriesColumns]) -> Figure:

@@ -7,16 +7,25 @@ from collections.abc import Callable
 from flask import Blueprint, Response, render_template, request
 
 from ..errors import Refusal, wants_page
+from ..headers import CSP, PLOTLY_POLICY
 from ..live.hosts import Hosts
 from ..query import by_device, host_now
 from . import figures, host_tables, notes
 from .fleet.model import Fleets
-from .host_figures import headline_of_host, of_host
+from .host_figures import drawn_from_store, headline_of_host, of_host
 from .kiosk import is_kiosk
 from .text import fleet_table, wants_colour
 from .wording import shortened
 
 MOST_PROCESSES = 200
+NO_STORE = (
+    "This server keeps no history ([store] url is none): these charts are what it has in memory, and a restart of it "
+    "forgets them."
+)
+NO_UPLOT = (
+    "The history is kept, but this server was installed without uPlot, which draws it: these charts are what it has in "
+    "memory. Install the package again where npm can fetch uPlot."
+)
 BESIDE = {
     "temperature": "sys.gpu.temperature_c",
     "power": "sys.gpu.power_w",
@@ -29,8 +38,12 @@ BESIDE = {
 """Metrics that stand in a GPU's row of the host's page."""
 
 
-def routes(hosts: Hosts, fleets: Fleets, warnings: Callable[[], list[str]]) -> Blueprint:
+def routes(
+    hosts: Hosts, fleets: Fleets, warnings: Callable[[], list[str]], *, has_store: bool = False, has_uplot: bool = False
+) -> Blueprint:
+    """A host's charts are drawn from the store where there is one, else from memory."""
     blueprint = Blueprint("status", __name__)
+    draws_store = has_store and has_uplot
 
     @blueprint.get("/")
     def fleet() -> Response:
@@ -60,7 +73,9 @@ def routes(hosts: Hosts, fleets: Fleets, warnings: Callable[[], list[str]]) -> B
             post=row.post,
             notes=list(notes.troubles(row)),
             figures=drawn,
-            figures_json=figures.embed(drawn),
+            figures_json=figures.embed(drawn_from_store(found.name) if draws_store else drawn),
+            draws_store=draws_store,
+            no_charts=NO_UPLOT if has_store else NO_STORE,
             most_processes=MOST_PROCESSES,
             kept=kept,
             long=long,
@@ -72,6 +87,9 @@ def routes(hosts: Hosts, fleets: Fleets, warnings: Callable[[], list[str]]) -> B
             hot=host_tables.hot(row.post),
             beside={name: by_device(row.post, metric) for name, metric in BESIDE.items()},
         )
-        return Response(page, headers={"Vary": "Accept"})
+        response = Response(page, headers={"Vary": "Accept"})
+        if not draws_store:
+            response.headers[CSP] = PLOTLY_POLICY
+        return response
 
     return blueprint

@@ -1,0 +1,33 @@
+// Takes series, gives each a name and a look: a GPU has the same colour in every chart.
+
+import { printable } from "../overview/wording.js";
+
+/**
+ * @typedef {import("./series.js").Series} Series
+ * @typedef {{ name: string, colour: string, dash: number[] }} Look
+ */
+
+const COLOURS = ["#1f77b4", "#e07b00", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22", "#7f7f7f"];
+const DASHES = [[], [6, 4], [2, 3], [10, 4, 2, 4]];
+export const MOST_LINES = 40;
+
+/** @param {number} place */
+const look = (place) => ({ colour: COLOURS[place % COLOURS.length] ?? "", dash: DASHES[Math.floor(place / COLOURS.length) % DASHES.length] ?? [] });
+
+/** In the order in which they are drawn. @param {Series[]} series @param {Record<string, string>} words by metric @returns {Look[]} */
+export function looksOf(series, words) {
+  return series.map((each, at) => ({ name: nameOf(each, words[each.metric] ?? ""), ...look(each.device ?? at) }));
+}
+
+/** @param {Series} series @param {string} word */
+function nameOf({ metric, device, tags }, word) {
+  const parts = [word, device === null ? "" : `GPU ${device}`, ...Object.values(tags).map(String)];
+  return printable(parts.filter(Boolean).join(" ") || metric);
+}
+
+/** By what they are of, as a person counts. @param {Series[]} series @param {string[]} metrics @returns {Series[]} */
+export function inOrder(series, metrics) {
+  const rank = (/** @type {Series} */ { metric }) => metrics.indexOf(metric);
+  const name = (/** @type {Series} */ { tags }) => Object.values(tags).join(" ");
+  return [...series].sort((a, b) => rank(a) - rank(b) || (a.device ?? -1) - (b.device ?? -1) || name(a).localeCompare(name(b), "en", { numeric: true }));
+}

@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { causeOf, gapsOf } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/gaps.js";
+import { inOrder, looksOf } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/lines.js";
+import { beside, boundsOf, rangeOf, searchOf, spanOf } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/range.js";
+import { appended, columnsOf, longestStep, near, newest, stepOf } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/series.js";
+import { moment, tickLabels } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/times.js";
+
+const READING = { scale: 1, limits: {} };
+
+/** @param {number[]} time @param {(number | null)[]} value @param {Partial<import("../../cluster-dash-server/cluster_dash_server/static/scripts/history/series.js").Series>} [more] */
+const series = (time, value, more = {}) => ({ metric: "m", device: null, tags: {}, time, value, ...more });
+
+test("a range is in the address and comes back from it", () => {
+  for (const range of [{ preset: "6h" }, { from: 1795300000, to: 1795303600.25 }]) assert.deepEqual(rangeOf(searchOf(range)), range);
+});
+
+test("an address that can't be read is the usual range", () => {
+  for (const search of ["", "?range=2h", "?from=1", "?from=9&to=5", "?from=x&to=9", "?from=-5&to=9", "?from=1e99&to=2e99", "?range=6h&from=&to="]) {
+    assert.ok("preset" in rangeOf(search), search);
+  }
+  assert.deepEqual(rangeOf("?range=6h&from=&to="), { preset: "6h" });
+});
+
+test("a preset ends now, a dragged range stays; what is dragged backwards is the same", () => {
+  assert.deepEqual(boundsOf({ preset: "15m" }, 10_000), { from: 9100, to: 10_000 });
+  assert.deepEqual(boundsOf({ from: 1, to: 2 }, 10_000), { from: 1, to: 2 });
+  assert.deepEqual(spanOf(5000.7, 100.2), { from: 100, to: 5001 });
+  assert.deepEqual(spanOf(7, 7), { from: 7, to: 8 });
+  assert.deepEqual(beside({ from: 100, to: 160 }, -1), { from: 40, to: 100 });
+});
+
+test("lines share one column of times; one that has nothing then goes on, one with a gap breaks", () => {
+  const { times, lines } = columnsOf({ bucket_s: 0, series: [series([0, 10, 20, 100, 110], [1, 2, 3, 4, 5]), series([0, 20, 40], [7, 8, 9])] }, READING);
+  assert.deepEqual(times, [0, 10, 20, 30, 40, 100, 110]);
+  assert.deepEqual(lines[0]?.line, [1, 2, 3, null, undefined, 4, 5]);
+  assert.deepEqual(lines[1]?.line, [7, undefined, 8, undefined, 9, undefined, undefined]);
+  assert.equal(lines[0]?.low, null);
+});
+
+test("buckets are drawn in their middle as mean, lowest and highest, and an empty one is a gap", () => {
+  const bucketed = series([64, 128, 256], [5, 5, 5], { min: [1, 2, 3], max: [9, 8, 7], mean: [4, 5, 6] });
+  const { times, lines } = columnsOf({ bucket_s: 64, series: [bucketed] }, { scale: 10, limits: {} });
+  assert.deepEqual(times, [96, 160, 224, 288]);
+  assert.deepEqual(lines, [{ line: [40, 50, null, 60], low: [10, 20, null, 30], high: [90, 80, null, 70] }]);
+});
+
+test("what is missing or can't be is a gap, in a bucket too", () => {
+  const limited = { scale: 1, limits: { m: /** @type {[number, number]} */ ([0, 100]) } };
+  assert.deepEqual(columnsOf({ bucket_s: 0, series: [series([1, 2, 3], [5, null, 4e9])] }, limited).lines[0]?.line, [5, null, null]);
+  const bucketed = series([0, 64], [5, 5], { min: [1, 2], max: [9, 4e9], mean: [4, 5] });
+  assert.deepEqual(columnsOf({ bucket_s: 64, series: [bucketed] }, limited).lines[0]?.line, [4, null]);
+});
+
+test("a sender slower than the buckets has no gap between each two", () => {
+  assert.equal(stepOf([0, 60, 120, 121]), 60);
+  assert.equal(longestStep(60, 16), 180);
+  assert.equal(longestStep(16, 16), 24);
+  assert.equal(longestStep(0, 0), 0);
+});
+
+test("what came since is put behind, once, and what is older than the range goes", () => {
+  const answer = { bucket_s: 0, series: [series([1, 2, 3], [1, 2, 3]), series([1], [9], { device: 0 })] };
+  const news = { bucket_s: 0, series: [series([3, 4], [30, 4]), series([4], [8], { device: 1 })] };
+  const { series: found } = appended(answer, news, 2);
+  assert.deepEqual(found.map(({ device, time, value }) => [device, time, value]), [[null, [2, 3, 4], [2, 3, 4]], [1, [4], [8]]]);
+  assert.equal(newest({ bucket_s: 0, series: found }), 4);
+  assert.equal(newest({ bucket_s: 0, series: [] }), -Infinity);
+});
+
+test("the value near a place is that of its line, and none across a gap", () => {
+  assert.equal(near([5, undefined, undefined, 7], 1, 2), 5);
+  assert.equal(near([undefined, undefined, undefined, 7], 0, 2), null);
+  assert.equal(near([5, undefined, null, 7], 2, 2), null);
+});
+
+test("a gap is longer than is usual between two points, and goes on at the end", () => {
+  assert.deepEqual(gapsOf([0, 10, 20, 100, 110], 30, 115), [{ from: 20, to: 100 }]);
+  assert.deepEqual(gapsOf([0, 10], 30, 60), [{ from: 10, to: 60 }]);
+  assert.deepEqual(gapsOf([], 30, 60), []);
+});
+
+test("a gap's cause is what started when it ended", () => {
+  const gap = { from: 1000, to: 2000 };
+  /** @param {string} kind @param {number} time @param {Record<string, unknown>} [data] */
+  const event = (kind, time, data = {}) => ({ kind, time, host: "a", data });
+  assert.equal(causeOf(gap, [], 60), "no data");
+  assert.equal(causeOf(gap, [event("mole start", 2000)], 60), "the mole was off");
+  assert.equal(causeOf(gap, [event("mole start", 2000), event("host boot", 2000)], 60), "the host was off");
+  assert.equal(causeOf(gap, [event("mole start", 2300), event("mole start", 900)], 60), "no data");
+  assert.equal(causeOf(gap, [event("server start", 1990, { off_since: 1005 })], 60), "the server was off");
+  assert.equal(causeOf(gap, [event("server start", 1100, { off_since: 1090 })], 60), "no data");
+  assert.equal(causeOf(gap, [event("server start", 1990, { off_since: 1005 }), event("host boot", 1990)], 60), "the host was off, the server was off");
+});
+
+test("a GPU has one colour in every chart; others have them in turn", () => {
+  const gpus = [3, 1, 11].map((device) => series([], [], { device }));
+  const ordered = inOrder(gpus, ["m"]);
+  assert.deepEqual(ordered.map(({ device }) => device), [1, 3, 11]);
+  const looks = looksOf(ordered, { m: "" });
+  assert.deepEqual(looks.map(({ name }) => name), ["GPU 1", "GPU 3", "GPU 11"]);
+  assert.equal(looks[0]?.colour, looksOf([series([], [], { metric: "n", device: 1 })], {})[0]?.colour);
+  assert.equal(looks[0]?.colour, looks[2]?.colour);
+  assert.notDeepEqual(looks[0]?.dash, looks[2]?.dash);
+});
+
+test("a line is named by its word and tags, cleaned; else by its metric", () => {
+  const named = looksOf([series([], [], { tags: { iface: "eth\u202e0" } }), series([], [])], { m: "in" });
+  assert.deepEqual(named.map(({ name }) => name), ["in eth\ufffd0", "in"]);
+  assert.equal(looksOf([series([], [])], {})[0]?.name, "m");
+  const disks = inOrder(["/data10", "/data2"].map((mount) => series([], [], { tags: { mount } })), ["m"]);
+  assert.deepEqual(disks.map(({ tags }) => tags.mount), ["/data2", "/data10"]);
+});
+
+test("times are the viewer's, with the date where it is another one", () => {
+  process.env.TZ = "Asia/Kolkata";
+  const midnight = Date.UTC(2026, 10, 21, 18, 30) / 1000;
+  assert.deepEqual(tickLabels([midnight - 3600, midnight, midnight + 3600], 3600), ["23:00\n21 Nov", "00:00\n22 Nov", "01:00"]);
+  assert.deepEqual(tickLabels([midnight, midnight + 86400], 86400), ["22 Nov\n2026", "23 Nov"]);
+  assert.deepEqual(tickLabels([midnight + 5], 5), ["00:00:05\n22 Nov"]);
+  assert.match(moment(midnight), /^22 Nov( 2026)?, 00:00:00$/);
+});
