@@ -113,7 +113,7 @@ def test_a_long_range_shows_mean_and_band_and_none_of_its_spikes_is_lost(looking
     page = open_charts(looking, f"?from={ended_at - LASTS_S}&to={ended_at}")
     assert asked
     assert all(100 <= int(re.findall(r"points=(\d+)", each)[0]) <= 2000 for each in asked)
-    bands = []
+    bands: list[str] = []
     for step in range(9):  # the bucket with the spike is two or three pixels wide
         point(page, "GPU utilisation", 1 - SPIKE_S / LASTS_S + (step - 4) * 0.0015)
         bands += values(page, "GPU utilisation")
