@@ -45,12 +45,12 @@ class Program:
     """A process whose output goes to a file."""
 
     def __init__(self, command: list[str], log: Path, environ: Mapping[str, str] | None = None) -> None:
-        self.command, self.log_path, self._environ = command, log, dict(environ or {})
+        self.command, self.log_path, self.environ = command, log, dict(environ or {})
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
         with self.log_path.open("ab") as log:
-            environ = {**os.environ, **self._environ, "PYTHONUNBUFFERED": "1"}
+            environ = {**os.environ, **self.environ, "PYTHONUNBUFFERED": "1"}
             self.process = subprocess.Popen(
                 self.command, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )

@@ -21,6 +21,7 @@ from flask import Flask
 
 from . import errors, logs
 from .background import Background, stop_all
+from .backup.control import Control
 from .config import Config, ConfigError, read_config
 from .headers import add_headers
 from .hostcheck import check_host
@@ -88,8 +89,11 @@ def create_app(
         Background("count repeated log lines", logs.tell_counts),
     ]
 
+    control = None
     if store:
         background.append(Background("carry posts into the store", lambda: store.step(hosts.restore)))
+        control = Control(store.folder, store.transfer, store.look_for_hosts)
+        background.append(Background("answer backups", control.step))
 
     receive = Posts(gate, hosts, schema, config.limits)
     app = Flask(__name__)
@@ -121,7 +125,7 @@ def create_app(
     app.register_blueprint(health.routes())
 
     if start:
-        _start(background, store)
+        _start(background, store, control)
         for warning in gate.warnings():
             log.warning("%s", warning)
         if not guarded:
@@ -159,12 +163,14 @@ def _look_at_clock(hosts: Hosts) -> float:
     return 5.0
 
 
-def _start(background: list[Background], store: Store | None) -> None:
+def _start(background: list[Background], store: Store | None, control: Control | None) -> None:
     for step in background:
         step.start()
     if store:
         atexit.register(store.close)  # after the steps: the last registered goes first
     atexit.register(stop_all, background)
+    if control:
+        atexit.register(control.end)
     in_main_thread = threading.current_thread() is threading.main_thread()
     if in_main_thread and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         # Without it SIGTERM ends a bare waitress-serve at once, and no atexit hook runs.

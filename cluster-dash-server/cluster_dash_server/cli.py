@@ -6,10 +6,11 @@ import argparse
 from collections.abc import Sequence
 
 from . import __version__, token_command
+from .backup import command as backup_command
 from .serving import command as serve_command
 
-COMMANDS = (serve_command.add, token_command.add)
-"""Each adds its parser, with its `run` as default: it takes the parsed words and gives the exit code."""
+COMMANDS = (serve_command.add, token_command.add, backup_command.add)
+"""Each adds its parsers, with its `run` as default: it takes the parsed words and gives the exit code."""
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -174,7 +174,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read_config(environ: Mapping[str, str] = os.environ, default_file: Path = DEFAULT_FILE) -> Config:
     """Raises ConfigError, whose text is one line for the person who starts the server."""
     named = environ.get(PREFIX + "CONFIG")
-    path = Path(named) if named else _handed_by_systemd(environ) or default_file
+    path = settings_file(environ, default_file)
     settings = _read_toml(path) if named or _is_there(path) else {}
     sources = {key: f"{path}: {'.'.join(key)}" for key in _keys(settings)}
     for variable, (section, key) in _variables(environ).items():
@@ -186,6 +186,12 @@ def read_config(environ: Mapping[str, str] = os.environ, default_file: Path = DE
             sources[section, key] = variable
     config = _convert(settings, sources, str(path))
     return config if config.store.url else _with_seed_variables(config, environ)
+
+
+def settings_file(environ: Mapping[str, str], default_file: Path = DEFAULT_FILE) -> Path:
+    """Whether it is there or not."""
+    named = environ.get(PREFIX + "CONFIG")
+    return Path(named) if named else _handed_by_systemd(environ) or default_file
 
 
 def _with_seed_variables(config: Config, environ: Mapping[str, str]) -> Config:

@@ -4,7 +4,9 @@ it is away, breaks off, or answers with errors.
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -102,6 +104,19 @@ def stored(server: Server, **asked: Any) -> list[int]:
     return [int(value) for series in answer.json()["series"] for value in series["value"]]
 
 
+def command(server: Server, *words: str) -> tuple[int, str]:
+    """Its exit code and what it told, by the settings of the server."""
+    result = subprocess.run(
+        [sys.executable, "-m", "cluster_dash_server", *words],
+        env={**os.environ, **server.environ},
+        capture_output=True,
+        text=True,
+        timeout=LONG_S,
+        check=False,
+    )
+    return result.returncode, result.stderr
+
+
 def numbers(last: int) -> list[int]:
     return list(range(1, last + 1))
 
@@ -190,7 +205,7 @@ def test_a_wrong_password_is_told_without_it(start: Callable[..., Server]) -> No
 
 
 def test_a_table_as_other_dashboards_make_it_is_used_as_it_is(
-    start: Callable[..., Server], engine: EngineServer
+    start: Callable[..., Server], engine: EngineServer, tmp_path: Path
 ) -> None:
     """Its engine keeps a repeated row; an answer has it once all the same."""
     engine.ask("CREATE DATABASE training_observability")
@@ -214,3 +229,10 @@ def test_a_table_as_other_dashboards_make_it_is_used_as_it_is(
     assert [(each["host"], each["value"]) for each in loss] == [("a", [2.0])]
     rows = "SELECT count() FROM training_observability.metric_points WHERE metric = 'sys.load_1m'"
     assert int(engine.ask(rows)) > 20  # so the question above had repeated rows to leave out
+    backup = str(tmp_path / "backup")
+    assert command(server, "backup", backup)[0] == 0
+    code, told = command(server, "restore", backup)
+    assert (code, "keeps a row twice that comes twice" in told) == (1, True), told
+    engine.ask("TRUNCATE TABLE training_observability.metric_points")
+    assert command(server, "restore", backup)[0] == 0
+    assert stored(server) == numbers(20)

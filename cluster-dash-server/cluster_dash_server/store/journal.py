@@ -59,7 +59,7 @@ class Journal:
     """Opening it takes the folder for this process. Raises JournalInUse, OSError."""
 
     def __init__(self, folder: Path, most_bytes: int, sync: Callable[[int], None] = os.fdatasync) -> None:
-        self._folder, self._most_bytes, self._sync = folder, most_bytes, sync
+        self.folder, self._most_bytes, self._sync = folder, most_bytes, sync
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock_file = _take(folder)
         self._lock = threading.Lock()
@@ -99,7 +99,7 @@ class Journal:
             return [Sealed(number, self._items.get(number)) for number in sorted(self._sizes)]
 
     def path(self, number: int) -> Path:
-        return _path(self._folder, number)
+        return _path(self.folder, number)
 
     def remove(self, number: int) -> None:
         """A sealed file, of which all is in the store."""
@@ -109,7 +109,7 @@ class Journal:
 
     def copy_aside(self, number: int, name: str) -> Path:
         """A sealed file that is damaged stays under another name, for a person to look at, when it is removed."""
-        aside = self._folder / f"{number:012}.{name}"
+        aside = self.folder / f"{number:012}.{name}"
         with contextlib.suppress(FileExistsError):
             os.link(self.path(number), aside)
         return aside
@@ -177,11 +177,11 @@ class Journal:
         self._size += len(content)
 
     def _begin(self) -> int:
-        path = _path(self._folder, self._number + 1)
+        path = _path(self.folder, self._number + 1)
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             _write_all(file, MAGIC)
-            _sync_folder(self._folder)
+            _sync_folder(self.folder)
         except OSError:
             os.close(file)
             path.unlink(missing_ok=True)

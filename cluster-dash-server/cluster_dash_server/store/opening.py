@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..config import ConfigError
 from ..config import Store as Settings
 from .journal import Journal, JournalInUse
-from .target import StoreUrlError, target_of
+from .target import StoreUrlError, Target, target_of
 
 if TYPE_CHECKING:
     from .store import Store
@@ -20,17 +20,21 @@ log = logging.getLogger(__name__)
 MIB = 2**20
 
 
+def folder_of(settings: Settings, state_folder: Path) -> Path | None:
+    """Where a store keeps its files, of which the journal is one; None where nothing is kept. Raises ConfigError."""
+    target = _target(settings, state_folder)
+    return target and (target.folder or state_folder)
+
+
 def open_store(
     settings: Settings, state_folder: Path, monotonic: Callable[[], float], wall: Callable[[], float]
 ) -> Store | None:
     """None where nothing is to be kept. Raises ConfigError."""
+    target = _target(settings, state_folder)
+    if target is None:
+        return None
     try:
-        target = target_of(settings.url, state_folder)
-        if target is None:
-            return None
         journal = Journal((target.folder or state_folder) / "journal", settings.journal_mib * MIB)
-    except StoreUrlError as error:
-        raise ConfigError(f"[store] url {error}") from None
     except JournalInUse as error:
         raise ConfigError(str(error)) from None
     except OSError as error:
@@ -42,3 +46,10 @@ def open_store(
 
     log.info("the history is kept in %s", target.shown)
     return Store(target, journal, settings.raw_days, monotonic, wall)
+
+
+def _target(settings: Settings, state_folder: Path) -> Target | None:
+    try:
+        return target_of(settings.url, state_folder)
+    except StoreUrlError as error:
+        raise ConfigError(f"[store] url {error}") from None

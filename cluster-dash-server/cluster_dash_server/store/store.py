@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -29,6 +29,8 @@ from .numbers import Number, Numbers, load_numbers
 from .records import Damage, read
 from .tables import POINTS, POSTS, each_row_once, make_tables
 from .target import Client, Target
+from .transfer import Transfer
+from .wording import worded
 
 log = logging.getLogger(__name__)
 for noisy in ("urllib3.connectionpool", "clickhouse_connect"):
@@ -51,8 +53,6 @@ MOST_POSTS_AT_ONCE = 5_000
 POST_EVERY_S = 60.0
 """A host's latest post is carried this often; what is newer is in the journal, or comes again within seconds."""
 BEHIND_AFTER_S = 15.0
-LONGEST_TEXT = 200
-SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([^\"')\n]+)")
 
 
 class Store:
@@ -76,6 +76,8 @@ class Store:
         self._is_closed = False
         self._is_open = False
         """Whether what was there before the start is carried and restored."""
+        self._has_others_hosts = False
+        """Whether somebody else has put latest posts of hosts into the store."""
         self._unposted: dict[str, Kept] = {}
         """Each host's latest post that isn't in the store yet."""
         self._numbers: dict[str, Numbers] = {}
@@ -113,10 +115,12 @@ class Store:
         """
         began = self._monotonic()
         try:
-            if self._is_open:
-                self.flush()
-            else:
+            if not self._is_open:
                 self._begin(restore)
+            else:
+                self.flush()
+                if self._has_others_hosts:
+                    self._restore_latest(restore, {})
         except AWAY as error:
             self._note_trouble(error)
             return RETRY_S
@@ -129,13 +133,18 @@ class Store:
         """The journal's posts are newer than the store's."""
         newest: dict[str, Kept] = {}
         self.flush(lambda kept: newest.update((each.points.host, each) for each in kept if each.is_newest))
+        self._restore_latest(restore, newest)
+        self._is_open = True
+
+    def _restore_latest(self, restore: Restore, newest: Mapping[str, Kept]) -> None:
+        """Of each host the store's latest post, or that of `newest`."""
         latest = {host: (orjson.loads(post), received_s) for host, post, received_s in self._latest_posts()}
         for host, (post, _) in latest.items():
             self._note_kept_before(host, post.pop(NUMBERS, ()))
         latest |= {host: (kept.document.read(), kept.received_s) for host, kept in newest.items()}
         for host, (post, received_s) in latest.items():
             restore(post, received_s, self._numbers.get(host) or Numbers())
-        self._is_open = True
+        self._has_others_hosts = False
 
     def _note_kept_before(self, host: str, dumped: Any) -> None:
         try:
@@ -171,7 +180,31 @@ class Store:
             try:
                 self.flush()
             except AWAY as error:
-                raise StoreAway(_worded(error)) from None
+                raise StoreAway(worded(error)) from None
+
+    def carry_all(self) -> None:
+        """What was acknowledged up to now, each host's latest post too. Raises StoreAway."""
+        if not self._is_open:
+            raise StoreAway(self._trouble or "the store is not open yet")
+        try:
+            self.flush()
+            with self._flushing:
+                self._insert_posts(self._client(), self._unposted)
+        except AWAY as error:
+            raise StoreAway(worded(error)) from None
+
+    def transfer(self) -> Transfer:
+        """For a backup, beside all else that goes on. To be closed."""
+        return Transfer(self._target, self.folder, self.carry_all)
+
+    @property
+    def folder(self) -> Path:
+        """Where it keeps its files, the journal's at least."""
+        return self._journal.folder.parent
+
+    def look_for_hosts(self) -> None:
+        """The next step gives those that nobody knows to `restore`, as a start does."""
+        self._has_others_hosts = True
 
     def ask(self, sql: str, parameters: dict[str, Any]) -> Any:
         """An Arrow table. `{table}` in the SQL stands for `metric_points`, a repeated row once. Raises StoreAway."""
@@ -184,7 +217,7 @@ class Store:
                     self._reader = self._target.connect()
                 return self._reader.query_arrow(sql, parameters=parameters)
             except AWAY as error:
-                raise StoreAway(_worded(error)) from None
+                raise StoreAway(worded(error)) from None
 
     def _latest_posts(self) -> list[tuple[str, bytes, float]]:
         """Of each host: name, post as JSON, when it came, Unix seconds. Raises clickhouse_connect's errors."""
@@ -229,7 +262,7 @@ class Store:
         return self._writer
 
     def _note_trouble(self, error: Exception) -> None:
-        text = _worded(error)
+        text = worded(error)
         if not self._trouble:
             log.warning("the store %s takes nothing, the journal keeps it: %s", self._target.shown, text)
         self._trouble = text
@@ -313,13 +346,6 @@ class Store:
             self._posted_at.pop(host, None)
             self._unposted.pop(host, None)
             self._numbers.pop(host, None)
-
-
-def _worded(error: Exception) -> str:
-    """ClickHouse tells much: the first line says what it is, and of a lost connection the system's error."""
-    text = str(error).split("\n")[0]
-    found = SYSTEM_ERROR.search(text)
-    return found[1] if found else text[:LONGEST_TEXT]
 
 
 def _portions(files: list[Sealed]) -> Iterator[list[Sealed]]:

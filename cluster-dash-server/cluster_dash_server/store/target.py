@@ -5,7 +5,7 @@ from __future__ import annotations
 import faulthandler
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
 if TYPE_CHECKING:
@@ -20,11 +20,17 @@ TIMEOUT_S = 30
 class Client(Protocol):
     """What is used of clickhouse_connect's. Every call raises its errors."""
 
-    def command(self, cmd: str) -> object: ...
+    def command(self, cmd: str, parameters: dict[str, Any] | None = None) -> object: ...
 
     def insert_arrow(self, table: str, arrow_table: pa.Table) -> object: ...
 
     def query_arrow(self, query: str, parameters: dict[str, Any]) -> pa.Table: ...
+
+    def raw_stream(self, query: str, parameters: dict[str, Any], settings: dict[str, Any], fmt: str) -> BinaryIO: ...
+
+    def raw_insert(
+        self, table: str, column_names: list[str], insert_block: BinaryIO, settings: dict[str, Any], fmt: str
+    ) -> object: ...
 
     def close(self) -> None: ...
 

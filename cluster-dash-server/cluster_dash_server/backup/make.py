@@ -1,0 +1,78 @@
+"""Takes a link to a store, writes a backup: Parquet files, the server's own small files, and a manifest.
+
+All that was acknowledged before it began is in it. It has another name until it is whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import msgspec
+
+from .link import Link
+from .manifest import NAME, VERSION, Manifest, Stored, read_pieces, rows_of, write_file
+from .tables import Table, read_days, read_tables
+
+SETTINGS = "settings"
+Say = Callable[[str], None]
+
+
+class InTheWay(Exception):
+    """Something is where the backup should be."""
+
+
+def make_backup(link: Link, folder: Path, settings: list[Path], made_at: str, server: str, say: Say) -> Manifest:
+    """`settings`: files of the server, those that are there. Raises InTheWay, StoreAway, NoTable, NotWhole, OSError."""
+    with new_folder(folder) as partial:
+        link.carry()
+        files: list[Stored] = []
+        for table in read_tables(link):
+            for day in read_days(link, table) if table.time else [""]:
+                file = _copy(link, table, day, partial)
+                say(f"{file.path}: {file.rows:,} rows")
+                files.append(file)
+        for path in settings:
+            if path.is_file():
+                name = f"{SETTINGS}/{path.name}"
+                files.append(Stored(name, *write_file(partial / name, read_pieces(path))))
+                say(name)
+        manifest = Manifest(VERSION, made_at, link.shown, server, tuple(files))
+        write_file(partial / NAME, [msgspec.json.format(msgspec.json.encode(manifest))])
+    return manifest
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Generator[Path]:
+    """One beside it, which becomes it once all is done, else is removed. Raises InTheWay, OSError."""
+    if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))):
+        raise InTheWay(f"{folder} is there already: name one that isn't, or an empty folder")
+    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
+    partial.mkdir(mode=0o700, parents=True)
+    try:
+        yield partial
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Without it a name in it may be gone after a power cut."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _copy(link: Link, table: Table, day: str, folder: Path) -> Stored:
+    path = f"{table.name}/{day or 'all'}.parquet"
+    where = f" WHERE {table.of_day}" if day else ""
+    sql = f"SELECT {', '.join(table.columns)} FROM {table.full_name}{where}"  # noqa: S608
+    length, checksum = write_file(folder / path, link.read(sql, {"day": day} if day else {}))
+    return Stored(path, length, checksum, rows_of(folder / path), table.name, table.columns, day)
