@@ -13,6 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -23,10 +24,12 @@ from ..logs import quoted
 from ..points import Points
 from . import NotKept, StoreAway
 from .columns import table_of
+from .damage import NOT_OPENED, detach, move_all, move_detached, part_in
 from .journal import Journal, JournalError, Sealed
 from .kept import Kept, NotOurs, Parts, pack, unpack
 from .numbers import Number, Numbers, load_numbers
 from .records import Damage, read
+from .refusals import NO_TABLE, Refused, is_refusal, sift
 from .tables import POINTS, POSTS, make_tables, merges_repeated_rows
 from .target import Client, Target
 
@@ -36,6 +39,7 @@ for noisy in ("urllib3.connectionpool", "clickhouse_connect"):
 
 AWAY = (ClickHouseError, OSError)
 """What is tried again: nothing is lost meanwhile."""
+FAILED = (*AWAY, *NO_TABLE)
 
 Restore = Callable[[dict[str, Any], float, Numbers], None]
 """Gets a host's latest post, when it came, Unix seconds, and which of its posts are kept."""
@@ -51,6 +55,9 @@ MOST_POSTS_AT_ONCE = 5_000
 POST_EVERY_S = 60.0
 """A host's latest post is carried this often; what is newer is in the journal, or comes again within seconds."""
 BEHIND_AFTER_S = 15.0
+TRIES = 3
+"""Before what ClickHouse doesn't open counts as damaged, and what it refuses as refused for good."""
+MOST_NOTES = 5
 LONGEST_TEXT = 200
 SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([^\"')\n]+)")
 
@@ -85,6 +92,9 @@ class Store:
         """Hosts whose latest post is to be taken out of the store."""
         self._carried_at_s = monotonic()
         self._trouble: str | None = None
+        self._failures = 0
+        """Of the steps since the last that went well."""
+        self._notes: list[str] = []
         self._final = ""
         """What makes a query of `metric_points` count a repeated row once."""
 
@@ -117,9 +127,12 @@ class Store:
                 self.flush()
             else:
                 self._begin(restore)
-        except AWAY as error:
+        except FAILED as error:
+            self._failures += 1
             self._note_trouble(error)
+            self._set_damage_aside(error)
             return RETRY_S
+        self._failures = 0
         if self._trouble:
             log.info("the store takes what waited: all is in %s", self._target.shown)
         self._trouble = None
@@ -129,12 +142,18 @@ class Store:
         """The journal's posts are newer than the store's."""
         newest: dict[str, Kept] = {}
         self.flush(lambda kept: newest.update((each.points.host, each) for each in kept if each.is_newest))
+        is_whole = not self._note_left_out()
         latest = {host: (orjson.loads(post), received_s) for host, post, received_s in self._latest_posts()}
         for host, (post, _) in latest.items():
-            self._note_kept_before(host, post.pop(NUMBERS, ()))
+            numbers = post.pop(NUMBERS, ())
+            if is_whole:  # else the moles are asked for all that they have
+                self._note_kept_before(host, numbers)
         latest |= {host: (kept.document.read(), kept.received_s) for host, kept in newest.items()}
         for host, (post, received_s) in latest.items():
-            restore(post, received_s, self._numbers.get(host) or Numbers())
+            try:
+                restore(post, received_s, self._numbers.get(host) or Numbers())
+            except (LookupError, ValueError, TypeError, AttributeError):
+                log.exception("the latest post of %s can't be used: the host is back with its next one", quoted(host))
         self._is_open = True
 
     def _note_kept_before(self, host: str, dumped: Any) -> None:
@@ -170,7 +189,7 @@ class Store:
         if not self._trouble and self._monotonic() - self._carried_at_s > FLUSH_S:
             try:
                 self.flush()
-            except AWAY as error:
+            except FAILED as error:
                 raise StoreAway(_worded(error)) from None
 
     def ask(self, sql: str, parameters: dict[str, Any]) -> Any:
@@ -179,12 +198,14 @@ class Store:
         with self._reading:
             if self._is_closed or not self._is_open:
                 raise StoreAway("the store is not open")
-            try:
-                if self._reader is None:
-                    self._reader = self._target.connect()
-                return self._reader.query_arrow(sql, parameters=parameters)
-            except AWAY as error:
-                raise StoreAway(_worded(error)) from None
+            while True:
+                try:
+                    if self._reader is None:
+                        self._reader = self._target.connect()
+                    return self._reader.query_arrow(sql, parameters=parameters)
+                except AWAY as error:
+                    if not self._set_part_aside(self._reader, error):
+                        raise StoreAway(_worded(error)) from None
 
     def _latest_posts(self) -> list[tuple[str, bytes, float]]:
         """Of each host: name, post as JSON, when it came, Unix seconds. Raises clickhouse_connect's errors."""
@@ -204,9 +225,57 @@ class Store:
             )
         return found
 
+    def notes(self) -> list[str]:
+        """What a person should know of since the start, and the server does its work all the same."""
+        return self._notes.copy()
+
+    def _note(self, text: str) -> None:
+        log.error("%s", text)
+        self._notes = [*self._notes, text][-MOST_NOTES:]
+
+    def _set_damage_aside(self, error: Exception) -> None:
+        """What a step failed for."""
+        folder = self._target.folder
+        if folder is None or self._set_part_aside(self._writer, error):
+            return
+        if NOT_OPENED in str(error) and self._failures >= TRIES:
+            try:
+                aside = move_all(folder / "clickhouse", self._wall())
+            except OSError as why:
+                log.error("the store is damaged and can't be set aside: %s", _worded(why))
+                return
+            if aside:
+                self._failures = 0
+                self._note(f"The store could not be opened and was set aside as {aside}: history begins anew.")
+
+    def _set_part_aside(self, client: Client | None, error: Exception) -> bool:
+        """Whether a question that failed may be asked again."""
+        part = part_in(error)
+        if client is None or self._target.folder is None or part is None:
+            return False
+        try:
+            detach(client, part)
+            moved = move_detached(client, self._target.folder, self._wall(), part)
+        except AWAY as why:
+            log.error("%s of the store is damaged and can't be set aside: %s", part.name, _worded(why))
+            return False
+        self._numbers = {}  # so that the next start asks the moles for all that they have
+        self._note(f"A part of the store was damaged and is set aside: {', '.join(map(str, moved))}.")
+        return True
+
+    def _note_left_out(self) -> list[Path]:
+        """Where the parts are that ClickHouse didn't find whole at its start. Raises clickhouse_connect's errors."""
+        if self._target.folder is None:
+            return []
+        with self._flushing:
+            moved = move_detached(self._client(), self._target.folder, self._wall())
+        for path in moved:
+            self._note(f"A part of the store was damaged and is set aside: {path}.")
+        return moved
+
     def close(self) -> None:
         """What wasn't carried stays in the journal for the next start."""
-        with contextlib.suppress(*AWAY):
+        with contextlib.suppress(*FAILED):
             # Not where nothing was inserted yet: what that needs can't be loaded any more while Python ends.
             if self._target.folder and self._posted_at and not self._trouble:
                 self.flush()
@@ -255,12 +324,19 @@ class Store:
                 damaged += len(part)
         if damaged:
             aside = self._journal.copy_aside(number, f"damaged-{int(self._wall())}")
-            log.error("%d bytes of %s are damaged: it is kept as %s, all else of it was used", damaged, path, aside)
+            self._note(f"{damaged} bytes of {path} are damaged: it is kept as {aside.name}, all else of it was used.")
+
+    def _insert_points(self, kept: Sequence[Kept]) -> None:
+        table = table_of([(each.points, each.received_s) for each in kept])
+        self._client().insert_arrow(f"{self._target.database}.{POINTS}", table)
 
     def _insert(self, client: Client, kept: Sequence[Kept]) -> None:
-        client.insert_arrow(
-            f"{self._target.database}.{POINTS}", table_of([(each.points, each.received_s) for each in kept])
-        )
+        try:
+            self._insert_points(kept)
+        except FAILED as error:
+            if self._failures < TRIES - 1 or not is_refusal(error):
+                raise
+            self._keep_aside(sift(kept, self._insert_points))
         self._note_kept(kept)
         self._insert_posts(
             client,
@@ -270,6 +346,13 @@ class Store:
                 if each.received_s - self._posted_at.get(host, 0) >= POST_EVERY_S
             },
         )
+
+    def _keep_aside(self, refused: Sequence[Refused]) -> None:
+        """What ClickHouse takes in no case, so that all else is taken. Raises OSError."""
+        if refused:
+            path = self._journal.keep_aside([pack(each.kept) for each in refused], f"refused-{int(self._wall())}")
+            why = _worded(refused[0].why)
+            self._note(f"{len(refused)} posts are in no chart, as the store refuses them ({why}): they are in {path}.")
 
     def _note_kept(self, kept: Sequence[Kept]) -> None:
         for each in kept:
@@ -315,7 +398,7 @@ class Store:
             self._numbers.pop(host, None)
 
 
-def _worded(error: Exception) -> str:
+def _worded(error: Exception | str) -> str:
     """ClickHouse tells much: the first line says what it is, and of a lost connection the system's error."""
     text = str(error).split("\n")[0]
     found = SYSTEM_ERROR.search(text)
