@@ -73,7 +73,7 @@ def create_app(
     hosts = Hosts(config.live, Clock(monotonic, wall), *_past_of(store))
 
     def warnings() -> list[str]:
-        return [*(store.troubles() if store else ()), *gate.warnings(), *notes_of_hosts()]
+        return [*(store.troubles() + store.notes() if store else ()), *gate.warnings(), *notes_of_hosts()]
 
     def notes_of_hosts() -> list[str]:
         return [*hosts.warnings(), *clock_warnings(hosts)]
@@ -118,7 +118,7 @@ def create_app(
     app.register_blueprint(assets.routes(plotly))
     health = Health(
         background,
-        lambda: [*gate.troubles(), *notes_of_hosts()],
+        lambda: [*(store.notes() if store else ()), *gate.troubles(), *notes_of_hosts()],
         lambda: clock_facts(hosts),
         store.troubles if store else list,
     )

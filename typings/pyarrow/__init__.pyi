@@ -1,6 +1,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+class ArrowException(Exception): ...
 class DataType: ...
 
 class Array:

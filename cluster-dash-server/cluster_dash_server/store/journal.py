@@ -13,7 +13,7 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,6 +113,15 @@ class Journal:
         with contextlib.suppress(FileExistsError):
             os.link(self.path(number), aside)
         return aside
+
+    def keep_aside(self, payloads: Iterable[bytes], name: str) -> Path:
+        """In a file of their own, which nobody reads but a person. Raises OSError."""
+        path = self.folder / name
+        with path.open("ab") as file:
+            file.write(b"".join(map(record, payloads)))
+            file.flush()
+            self._sync(file.fileno())
+        return path
 
     def _forget(self, number: int) -> None:
         self._sizes.pop(number, None)

@@ -23,10 +23,12 @@ from ..logs import quoted
 from ..points import Points
 from . import NotKept, StoreAway
 from .columns import table_of
+from .damage import NOT_OPENED, detach, move_all, move_detached, part_in
 from .journal import Journal, JournalError, Sealed
 from .kept import Kept, NotOurs, Parts, pack, unpack
 from .numbers import Number, Numbers, load_numbers
 from .records import Damage, read
+from .refusals import NO_TABLE, Refused, is_refusal, sift
 from .tables import POINTS, POSTS, each_row_once, make_tables
 from .target import Client, Target
 from .transfer import Transfer
@@ -38,6 +40,7 @@ for noisy in ("urllib3.connectionpool", "clickhouse_connect"):
 
 AWAY = (ClickHouseError, OSError)
 """What is tried again: nothing is lost meanwhile."""
+FAILED = (*AWAY, *NO_TABLE)
 
 Restore = Callable[[dict[str, Any], float, Numbers], None]
 """Gets a host's latest post, when it came, Unix seconds, and which of its posts are kept."""
@@ -53,6 +56,9 @@ MOST_POSTS_AT_ONCE = 5_000
 POST_EVERY_S = 60.0
 """A host's latest post is carried this often; what is newer is in the journal, or comes again within seconds."""
 BEHIND_AFTER_S = 15.0
+TRIES = 3
+"""Before what ClickHouse doesn't open counts as damaged, and what it refuses as refused for good."""
+MOST_NOTES = 5
 
 
 class Store:
@@ -89,6 +95,9 @@ class Store:
         self._trouble: str | None = None
         self._points = ""
         """`metric_points` in a question, so that a repeated row counts once."""
+        self._failures = 0
+        """Of the steps since the last that went well."""
+        self._notes: list[str] = []
 
     def keep(self, near: bytes, far: bytes, points: Points, number: Number | None, is_newest: bool) -> None:
         """Returns when the post, JSON in two objects, is on disk. `is_newest`: it is the latest of its host. Raises
@@ -121,9 +130,12 @@ class Store:
                 self.flush()
                 if self._has_others_hosts:
                     self._restore_latest(restore, {})
-        except AWAY as error:
+        except FAILED as error:
+            self._failures += 1
             self._note_trouble(error)
+            self._set_damage_aside(error)
             return RETRY_S
+        self._failures = 0
         if self._trouble:
             log.info("the store takes what waited: all is in %s", self._target.shown)
         self._trouble = None
@@ -138,12 +150,18 @@ class Store:
 
     def _restore_latest(self, restore: Restore, newest: Mapping[str, Kept]) -> None:
         """Of each host the store's latest post, or that of `newest`."""
+        is_whole = not self._note_left_out()
         latest = {host: (orjson.loads(post), received_s) for host, post, received_s in self._latest_posts()}
         for host, (post, _) in latest.items():
-            self._note_kept_before(host, post.pop(NUMBERS, ()))
+            numbers = post.pop(NUMBERS, ())
+            if is_whole:  # else the moles are asked for all that they have
+                self._note_kept_before(host, numbers)
         latest |= {host: (kept.document.read(), kept.received_s) for host, kept in newest.items()}
         for host, (post, received_s) in latest.items():
-            restore(post, received_s, self._numbers.get(host) or Numbers())
+            try:
+                restore(post, received_s, self._numbers.get(host) or Numbers())
+            except (LookupError, ValueError, TypeError, AttributeError):
+                log.exception("the latest post of %s can't be used: the host is back with its next one", quoted(host))
         self._has_others_hosts = False
 
     def _note_kept_before(self, host: str, dumped: Any) -> None:
@@ -179,7 +197,7 @@ class Store:
         if not self._trouble and self._monotonic() - self._carried_at_s > FLUSH_S:
             try:
                 self.flush()
-            except AWAY as error:
+            except FAILED as error:
                 raise StoreAway(worded(error)) from None
 
     def carry_all(self) -> None:
@@ -190,7 +208,7 @@ class Store:
             self.flush()
             with self._flushing:
                 self._insert_posts(self._client(), self._unposted)
-        except AWAY as error:
+        except FAILED as error:
             raise StoreAway(worded(error)) from None
 
     def transfer(self) -> Transfer:
@@ -212,12 +230,14 @@ class Store:
         with self._reading:
             if self._is_closed or not self._is_open:
                 raise StoreAway("the store is not open")
-            try:
-                if self._reader is None:
-                    self._reader = self._target.connect()
-                return self._reader.query_arrow(sql, parameters=parameters)
-            except AWAY as error:
-                raise StoreAway(worded(error)) from None
+            while True:
+                try:
+                    if self._reader is None:
+                        self._reader = self._target.connect()
+                    return self._reader.query_arrow(sql, parameters=parameters)
+                except AWAY as error:
+                    if not self._set_part_aside(self._reader, error):
+                        raise StoreAway(worded(error)) from None
 
     def _latest_posts(self) -> list[tuple[str, bytes, float]]:
         """Of each host: name, post as JSON, when it came, Unix seconds. Raises clickhouse_connect's errors."""
@@ -237,9 +257,57 @@ class Store:
             )
         return found
 
+    def notes(self) -> list[str]:
+        """What a person should know of since the start, and the server does its work all the same."""
+        return self._notes.copy()
+
+    def _note(self, text: str) -> None:
+        log.error("%s", text)
+        self._notes = [*self._notes, text][-MOST_NOTES:]
+
+    def _set_damage_aside(self, error: Exception) -> None:
+        """What a step failed for."""
+        folder = self._target.folder
+        if folder is None or self._set_part_aside(self._writer, error):
+            return
+        if NOT_OPENED in str(error) and self._failures >= TRIES:
+            try:
+                aside = move_all(folder / "clickhouse", self._wall())
+            except OSError as why:
+                log.error("the store is damaged and can't be set aside: %s", worded(why))
+                return
+            if aside:
+                self._failures = 0
+                self._note(f"The store could not be opened and was set aside as {aside}: history begins anew.")
+
+    def _set_part_aside(self, client: Client | None, error: Exception) -> bool:
+        """Whether a question that failed may be asked again."""
+        part = part_in(error)
+        if client is None or self._target.folder is None or part is None:
+            return False
+        try:
+            detach(client, part)
+            moved = move_detached(client, self._target.folder, self._wall(), part)
+        except AWAY as why:
+            log.error("%s of the store is damaged and can't be set aside: %s", part.name, worded(why))
+            return False
+        self._numbers = {}  # so that the next start asks the moles for all that they have
+        self._note(f"A part of the store was damaged and is set aside: {', '.join(map(str, moved))}.")
+        return True
+
+    def _note_left_out(self) -> list[Path]:
+        """Where the parts are that ClickHouse didn't find whole at its start. Raises clickhouse_connect's errors."""
+        if self._target.folder is None:
+            return []
+        with self._flushing:
+            moved = move_detached(self._client(), self._target.folder, self._wall())
+        for path in moved:
+            self._note(f"A part of the store was damaged and is set aside: {path}.")
+        return moved
+
     def close(self) -> None:
         """What wasn't carried stays in the journal for the next start."""
-        with contextlib.suppress(*AWAY):
+        with contextlib.suppress(*FAILED):
             # Not where nothing was inserted yet: what that needs can't be loaded any more while Python ends.
             if self._target.folder and self._posted_at and not self._trouble:
                 self.flush()
@@ -288,12 +356,19 @@ class Store:
                 damaged += len(part)
         if damaged:
             aside = self._journal.copy_aside(number, f"damaged-{int(self._wall())}")
-            log.error("%d bytes of %s are damaged: it is kept as %s, all else of it was used", damaged, path, aside)
+            self._note(f"{damaged} bytes of {path} are damaged: it is kept as {aside.name}, all else of it was used.")
+
+    def _insert_points(self, kept: Sequence[Kept]) -> None:
+        table = table_of([(each.points, each.received_s) for each in kept])
+        self._client().insert_arrow(f"{self._target.database}.{POINTS}", table)
 
     def _insert(self, client: Client, kept: Sequence[Kept]) -> None:
-        client.insert_arrow(
-            f"{self._target.database}.{POINTS}", table_of([(each.points, each.received_s) for each in kept])
-        )
+        try:
+            self._insert_points(kept)
+        except FAILED as error:
+            if self._failures < TRIES - 1 or not is_refusal(error):
+                raise
+            self._keep_aside(sift(kept, self._insert_points))
         self._note_kept(kept)
         self._insert_posts(
             client,
@@ -303,6 +378,13 @@ class Store:
                 if each.received_s - self._posted_at.get(host, 0) >= POST_EVERY_S
             },
         )
+
+    def _keep_aside(self, refused: Sequence[Refused]) -> None:
+        """What ClickHouse takes in no case, so that all else is taken. Raises OSError."""
+        if refused:
+            path = self._journal.keep_aside([pack(each.kept) for each in refused], f"refused-{int(self._wall())}")
+            why = worded(refused[0].why)
+            self._note(f"{len(refused)} posts are in no chart, as the store refuses them ({why}): they are in {path}.")
 
     def _note_kept(self, kept: Sequence[Kept]) -> None:
         for each in kept:

@@ -8,7 +8,7 @@ LONGEST_TEXT = 200
 SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([^\"')\n]+)")
 
 
-def worded(error: Exception) -> str:
+def worded(error: Exception | str) -> str:
     """ClickHouse tells much: the first line says what it is, and of a lost connection the system's error."""
     text = str(error).split("\n")[0]
     found = SYSTEM_ERROR.search(text)
