@@ -110,7 +110,10 @@ class Rollups:
         due = _rows(client, f"{minute}, host FROM {self._database}.{DUE} FINAL WHERE is_due = 1")
         self._add_due([(row["host"], row["at"]) for row in due])
         found = _rows(client, f"{minute} FROM {self._database}.{UNTIL} FINAL")
-        self._until_s = self._claimed_s = found[0]["at"] if found else self._first_s(client)
+        if found:
+            self._until_s = self._claimed_s = found[0]["at"]
+        else:
+            self._set_until(client, self._first_s(client))
 
     def note(self, client: Client, points: Iterable[tuple[str, float]]) -> None:
         """Host and Unix seconds of points that are about to be inserted; `inserting` is held. Raises
@@ -163,8 +166,11 @@ class Rollups:
     def _roll_up(self, client: Client) -> None:
         closed_s = int(self._wall() - LAG_S) // MINUTE_S * MINUTE_S
         with self._inserting:
-            # Where the clock was ahead and is right again, minutes were taken for ended that hadn't begun.
-            start_s = self._until_s = self._claimed_s = min(self._until_s or 0, closed_s)
+            start_s = self._until_s or 0
+            if closed_s < start_s:  # the clock was ahead: minutes were taken for ended that hadn't begun
+                start_s = closed_s
+                self._set_until(client, start_s)
+            self._claimed_s = start_s
             late, pairs = self._take_late()
         if late:
             try:
@@ -179,8 +185,11 @@ class Rollups:
             with self._inserting:
                 self._claimed_s = end_s
             self._make(client, Work(start_s, end_s, []), end_s)
-            client.command(f"INSERT INTO {self._database}.{UNTIL} SELECT 0, toDateTime({end_s}, 'UTC')")
-            self._until_s = end_s
+            self._set_until(client, end_s)
+
+    def _set_until(self, client: Client, until_s: int) -> None:
+        client.command(f"INSERT INTO {self._database}.{UNTIL} SELECT 0, toDateTime({until_s}, 'UTC')")
+        self._until_s = self._claimed_s = until_s
 
     def _make(self, client: Client, work: Work, until_s: int) -> None:
         """In every tier, up to where it is there."""

@@ -115,9 +115,9 @@ _TIER = """
     TTL bucket + INTERVAL {days} DAY
     SETTINGS old_parts_lifetime = 5
     """
-_TTL = re.compile(r" TTL ((?:toDateTime\()?(?:event_time|received|bucket)\)?) \+ toIntervalDay\((\d+)\)(?= SETTINGS|$)")
-_OURS = re.compile(r"ReplacingMergeTree.* SETTINGS old_parts_lifetime = 5\b")
-_POINTS_KEY = "run_id, metric, host, rank, device, step, event_time, tags_json"
+_TTL = re.compile(r" TTL ((?:toDateTime\()?(?:event_time|received|minute|bucket)\)?) \+ toIntervalDay\((\d+)\)")
+_OURS = re.compile(r"ReplacingMergeTree.* ORDER BY .*TTL .* SETTINGS old_parts_lifetime = 5\b.*")
+"""Nobody else has all of this."""
 
 
 def make_tables(client: Client, database: str, days: Days) -> int | None:
@@ -125,28 +125,36 @@ def make_tables(client: Client, database: str, days: Days) -> int | None:
     all. Raises clickhouse_connect's errors.
     """
     client.command(f"CREATE DATABASE IF NOT EXISTS {database}")
-    kept = {POSTS: days.raw, DUE: LATEST_DUE_DAYS, UNTIL: 0, POINTS: days.raw}
-    kept |= {tier.table: tier_days for tier, tier_days in zip(TIERS, days.tiers, strict=True)}
-    for name, table_days in kept.items():
-        columns = _TABLES.get(name, _TIER).format(days=table_days)
-        client.command(f"CREATE TABLE IF NOT EXISTS {database}.{name} ({columns}")
-    return {name: _keep_for(client, database, name, table_days) for name, table_days in kept.items()}[POINTS]
+    there = _there(client, database)
+    wanted = {POSTS: days.raw, DUE: LATEST_DUE_DAYS, UNTIL: 0, POINTS: days.raw}
+    wanted |= {tier.table: tier_days for tier, tier_days in zip(TIERS, days.tiers, strict=True)}
+    kept: dict[str, int | None] = {}
+    for name, table_days in wanted.items():
+        if name in there:
+            kept[name] = _keep_for(client, f"{database}.{name}", there[name], table_days)
+        else:
+            columns = _TABLES.get(name, _TIER).format(days=table_days)
+            client.command(f"CREATE TABLE IF NOT EXISTS {database}.{name} ({columns}")
+            kept[name] = table_days
+    return kept[POINTS]
 
 
-def _keep_for(client: Client, database: str, name: str, days: int) -> int | None:
+def _there(client: Client, database: str) -> dict[str, str]:
+    """How each table was made: its engine and what follows."""
+    found = client.query_arrow(
+        "SELECT name, engine_full AS made FROM system.tables WHERE database = {database:String}", {"database": database}
+    )
+    return {row["name"]: row["made"] for row in found.to_pylist()}
+
+
+def _keep_for(client: Client, table: str, made: str, days: int) -> int | None:
     """Alters only a table that is as this file makes it, but for its days. Returns its days."""
-    [table] = client.query_arrow(
-        "SELECT engine_full AS made, sorting_key AS key FROM system.tables "
-        "WHERE database = {database:String} AND name = {name:String}",
-        parameters={"database": database, "name": name},
-    ).to_pylist()
-    ttl = _TTL.search(table["made"])
+    ttl = _TTL.search(made)
     if ttl is None:
         return None
-    is_ours = _OURS.match(table["made"]) and (name != POINTS or table["key"] == _POINTS_KEY)
-    if not is_ours or int(ttl[2]) == days:
+    if not _OURS.fullmatch(made) or int(ttl[2]) == days:
         return int(ttl[2])
-    client.command(f"ALTER TABLE {database}.{name} MODIFY TTL {ttl[1]} + INTERVAL {days} DAY")
+    client.command(f"ALTER TABLE {table} MODIFY TTL {ttl[1]} + INTERVAL {days} DAY")
     return days
 
 
