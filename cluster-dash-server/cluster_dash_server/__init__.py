@@ -94,6 +94,7 @@ def create_app(
         background.append(Background("carry posts into the store", lambda: store.step(hosts.restore)))
         control = Control(store.folder, store.transfer, store.look_for_hosts)
         background.append(Background("answer backups", control.step))
+        background.append(Background("roll the history up", store.rollups.step))
 
     receive = Posts(gate, hosts, schema, config.limits)
     app = Flask(__name__)

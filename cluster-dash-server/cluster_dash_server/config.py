@@ -150,7 +150,11 @@ class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     journal_mib: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 2048
     """What waits for the store; when it is full, posts are refused and the moles keep them."""
     raw_days: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 14
-    """How long each value is kept. Counts where the server makes the table."""
+    """How long each value is kept; as the three below in days, and where the server makes the table."""
+    minute_days: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 31
+    """How long the buckets of a minute are kept; as long as a point may be late."""
+    ten_minute_days: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 90
+    hour_days: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 730
 
     def __repr__(self) -> str:
         return f"Store(url={'***' if self.url else ''!r}, ...)"  # it may hold a password

@@ -167,7 +167,7 @@ def _opened(config: Config, folder: Path, state_folder: Path) -> Generator[Link]
         raise Unreachable(str(error)) from None
     assert store is not None  # noqa: S101  # the folder above is its
     try:
-        store.step(lambda _post, _received_s: None)
+        store.step(lambda _post, _received_s, _numbers: None)
         with contextlib.closing(store.transfer()) as transfer:
             yield transfer
     finally:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..config import ConfigError
 from ..config import Store as Settings
 from .journal import Journal, JournalInUse
+from .tables import Days
 from .target import StoreUrlError, Target, target_of
 
 if TYPE_CHECKING:
@@ -45,7 +46,11 @@ def open_store(
     from .store import Store  # with it come hundreds of MB, which a server without a store needn't load
 
     log.info("the history is kept in %s", target.shown)
-    return Store(target, journal, settings.raw_days, monotonic, wall)
+    return Store(target, journal, days_of(settings), monotonic, wall)
+
+
+def days_of(settings: Settings) -> Days:
+    return Days(settings.raw_days, settings.minute_days, settings.ten_minute_days, settings.hour_days)
 
 
 def _target(settings: Settings, state_folder: Path) -> Target | None:

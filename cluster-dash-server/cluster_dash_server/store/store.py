@@ -21,15 +21,17 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from ..logs import quoted
 from ..points import Points
-from . import NotKept, StoreAway
-from .columns import table_of
+from . import NotKept, StoreAway, TooSlow
+from .columns import event_time_of, table_of
 from .damage import NOT_OPENED, detach, move_all, move_detached, part_in
 from .journal import Journal, JournalError, Sealed
 from .kept import Kept, NotOurs, Parts, pack, unpack
 from .numbers import Number, Numbers, load_numbers
+from .readers import Readers
 from .records import Damage, read
 from .refusals import NO_TABLE, Refused, is_refusal, sift
-from .tables import POINTS, POSTS, each_row_once, make_tables
+from .rollups import Rollups
+from .tables import POINTS, POSTS, TIERS, Days, each_row_once, make_tables
 from .target import Client, Target
 from .transfer import Transfer
 from .wording import worded
@@ -59,6 +61,8 @@ BEHIND_AFTER_S = 15.0
 TRIES = 3
 """Before what ClickHouse doesn't open counts as damaged, and what it refuses as refused for good."""
 MOST_NOTES = 5
+LONGEST_QUESTION_S = 10
+OUT_OF_TIME = "TIMEOUT_EXCEEDED"
 
 
 class Store:
@@ -68,17 +72,19 @@ class Store:
         self,
         target: Target,
         journal: Journal,
-        raw_days: int,
+        days: Days,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        longest_question_s: int = LONGEST_QUESTION_S,
     ) -> None:
-        self._target, self._journal, self._raw_days = target, journal, raw_days
+        self._target, self._journal, self._days = target, journal, days
         self._monotonic, self._wall = monotonic, wall
         self._flushing = threading.Lock()
         """Of `_writer` and all that carries."""
         self._writer: Client | None = None
-        self._reading = threading.Lock()
-        self._reader: Client | None = None
+        self._longest_question_s = longest_question_s
+        self._readers = Readers(target.connect, longest_question_s)
+        self.rollups = Rollups(target, self._flushing, wall, monotonic)
         self._is_closed = False
         self._is_open = False
         """Whether what was there before the start is carried and restored."""
@@ -225,19 +231,28 @@ class Store:
         self._has_others_hosts = True
 
     def ask(self, sql: str, parameters: dict[str, Any]) -> Any:
-        """An Arrow table. `{table}` in the SQL stands for `metric_points`, a repeated row once. Raises StoreAway."""
+        """An Arrow table. `{table}` in the SQL stands for `metric_points`, a repeated row once, and
+        `{metric_points_1m}` and its like for the tiers. Raises StoreAway, TooSlow.
+        """
         sql = sql.replace("{table}", self._points)
-        with self._reading:
-            if self._is_closed or not self._is_open:
-                raise StoreAway("the store is not open")
-            while True:
-                try:
-                    if self._reader is None:
-                        self._reader = self._target.connect()
-                    return self._reader.query_arrow(sql, parameters=parameters)
-                except AWAY as error:
-                    if not self._set_part_aside(self._reader, error):
-                        raise StoreAway(worded(error)) from None
+        for tier in TIERS:
+            sql = sql.replace(f"{{{tier.table}}}", f"{self._target.database}.{tier.table} FINAL")
+        # A repeated row has the first one's time, and so its partition.
+        settings = f"max_execution_time = {self._longest_question_s}, do_not_merge_across_partitions_select_final = 1"
+        if self._is_closed or not self._is_open:
+            raise StoreAway("the store is not open")
+        while True:
+            try:
+                with self._readers.one() as reader:
+                    try:
+                        return reader.query_arrow(f"{sql} SETTINGS {settings}", parameters=parameters)
+                    except AWAY as error:
+                        if not self._set_part_aside(reader, error):
+                            raise
+            except AWAY as error:
+                if OUT_OF_TIME in str(error):
+                    raise TooSlow(self._longest_question_s) from None
+                raise StoreAway(worded(error)) from None
 
     def _latest_posts(self) -> list[tuple[str, bytes, float]]:
         """Of each host: name, post as JSON, when it came, Unix seconds. Raises clickhouse_connect's errors."""
@@ -312,20 +327,23 @@ class Store:
             if self._target.folder and self._posted_at and not self._trouble:
                 self.flush()
                 self._insert_posts(self._client(), self._unposted)
-        with self._flushing, self._reading:
+        with self._flushing:
             self._is_closed = True
-            for client in (self._writer, self._reader):
-                if client is not None:
-                    client.close()
-            self._writer = self._reader = None
+        self.rollups.close()
+        self._readers.close()
+        with self._flushing:
+            if self._writer is not None:
+                self._writer.close()
+            self._writer = None
             self._journal.close()
 
     def _client(self) -> Client:
         """The one that writes; `_flushing` is held."""
         if self._writer is None:
             client = self._target.connect()
-            make_tables(client, self._target.database, self._raw_days)
+            raw_days = make_tables(client, self._target.database, self._days)
             self._points = each_row_once(client, self._target.database)
+            self.rollups.open(client, self._points, (raw_days, *self._days.tiers))
             self._writer = client
         return self._writer
 
@@ -363,6 +381,7 @@ class Store:
         self._client().insert_arrow(f"{self._target.database}.{POINTS}", table)
 
     def _insert(self, client: Client, kept: Sequence[Kept]) -> None:
+        self.rollups.note(client, ((each.points.host, event_time_of(each.points, each.received_s)) for each in kept))
         try:
             self._insert_points(kept)
         except FAILED as error:
