@@ -21,7 +21,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from ..points import Points
 from . import NotKept, StoreAway
-from .columns import table_of
+from .columns import Columns
 from .journal import Journal, JournalError, Sealed
 from .kept import Kept, Parts, pack, unpack
 from .records import Damage, read
@@ -43,6 +43,10 @@ RETRY_S = 5.0
 REST = 4.0
 """So many times as long as an insert took does the next one wait: fewer and larger parts cost ClickHouse less."""
 LONGEST_PAUSE_S = 5.0
+UNMERGED = {"optimize_on_insert": 0}
+"""What is repeated within one insert goes when parts are merged, as what is repeated in two; looking for it at each
+insert takes as long as the insert.
+"""
 MOST_POSTS_AT_ONCE = 5_000
 POST_EVERY_S = 60.0
 """A host's latest post is carried this often; what is newer is in the journal, or comes again within seconds."""
@@ -65,8 +69,9 @@ class Store:
         self._target, self._journal, self._raw_days = target, journal, raw_days
         self._monotonic, self._wall = monotonic, wall
         self._flushing = threading.Lock()
-        """Of `_writer` and all that carries."""
+        """Of `_writer`, `_columns` and all that carries."""
         self._writer: Client | None = None
+        self._columns = Columns()
         self._reading = threading.Lock()
         self._reader: Client | None = None
         self._is_closed = False
@@ -84,7 +89,7 @@ class Store:
 
     def keep(self, near: bytes, far: bytes, points: Points) -> None:
         """Returns when the post, JSON in two objects, is on disk. Raises NotKept."""
-        kept = Kept(Parts(near, far), points, self._wall())
+        kept = Kept(Parts(near, far), points.packed(), self._wall())
         try:
             self._journal.append(pack(kept.document, kept.received_s), kept)
         except JournalError as error:
@@ -238,7 +243,9 @@ class Store:
 
     def _insert(self, client: Client, kept: Sequence[Kept]) -> None:
         client.insert_arrow(
-            f"{self._target.database}.{POINTS}", table_of([(each.points, each.received_s) for each in kept])
+            f"{self._target.database}.{POINTS}",
+            self._columns.table_of([(each.points, each.received_s) for each in kept]),
+            settings=UNMERGED,
         )
         self._unposted |= {each.points.host: each for each in kept}
         self._insert_posts(

@@ -21,7 +21,7 @@ _TABLES = {
         device UInt16 DEFAULT 65535 CODEC(ZSTD(1)),
         step UInt64 DEFAULT 0 CODEC(DoubleDelta, ZSTD(1)),
         metric LowCardinality(String),
-        value Float64 CODEC(Gorilla, ZSTD(1)),
+        value Float64 CODEC(Delta, ZSTD(1)),
         unit LowCardinality(String) DEFAULT '',
         tags_json String DEFAULT '' CODEC(ZSTD(1))
     ) ENGINE = ReplacingMergeTree
