@@ -25,7 +25,7 @@ from .columns import Columns
 from .journal import Journal, JournalError, Sealed
 from .kept import Kept, Parts, pack, unpack
 from .records import Damage, read
-from .tables import POINTS, POSTS, make_tables, merges_repeated_rows
+from .tables import POINTS, POSTS, make_tables, merge_seldom, merges_repeated_rows
 from .target import Client, Target
 
 log = logging.getLogger(__name__)
@@ -208,6 +208,8 @@ class Store:
         if self._writer is None:
             client = self._target.connect()
             make_tables(client, self._target.database, self._raw_days)
+            if self._target.folder:
+                merge_seldom(client, self._target.database)
             self._final = " FINAL" if merges_repeated_rows(client, self._target.database) else ""
             self._writer = client
         return self._writer
