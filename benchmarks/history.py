@@ -55,7 +55,7 @@ def generate(folder: Path, days: int) -> None:
     inserted = time.monotonic()
     store = open_store(SETTINGS, folder, time.monotonic, time.time)
     assert store
-    store.step(lambda *_: None)
+    store.step(lambda _post, _received_s, _numbers: None)
     while store.rollups.ends[0] < time.time() - 120:
         store.rollups.step()
     rolled = time.monotonic()
@@ -121,6 +121,14 @@ if __name__ == "__main__":
             generate(place, arguments.days)
         else:
             if not (place / "clickhouse").exists():
-                command = [sys.executable, __file__, "--generate", "--days", str(arguments.days), "--folder", str(place)]
+                command = [
+                    sys.executable,
+                    __file__,
+                    "--generate",
+                    "--days",
+                    str(arguments.days),
+                    "--folder",
+                    str(place),
+                ]
                 subprocess.run(command, check=True)
             ask(place)

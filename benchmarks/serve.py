@@ -94,10 +94,14 @@ class Sender:
             return None
         except OSError:
             return self._end(selector, 0)
-        if b"}\n" not in self.waiting:
+        if not self.is_whole():
             return None
         status = int(self.waiting[9:12])
         return status if self.keep else self._end(selector, status)
+
+    def is_whole(self) -> bool:
+        """Whether the answer is there."""
+        return b"}\n" in self.waiting
 
     def _end(self, selector: selectors.BaseSelector, status: int) -> int:
         assert self.socket is not None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import posts
 import pytest
 
-from cluster_dash_server.points import Points, points_of_post
-from cluster_dash_server.store.columns import table_of
+from cluster_dash_server.points import NO_DEVICE, Layout, Points, SeriesKey, points_of_post, tags_json
+from cluster_dash_server.store.columns import MOST_NAMES, Columns
 
 NOW = 1_795_300_000.0
+COLUMNS = ("event_time", "run_id", "host", "device", "metric", "value", "unit", "tags_json")
 
 
 def points(name: str, ago_s: float = 0, **sections: Any) -> Points:
@@ -18,8 +20,14 @@ def points(name: str, ago_s: float = 0, **sections: Any) -> Points:
 
 
 def rows(columns: dict[str, list[Any]]) -> set[tuple[Any, ...]]:
-    names = ("event_time", "run_id", "host", "device", "metric", "value", "unit", "tags_json")
-    return set(zip(*(columns[name] for name in names), strict=True))
+    return set(zip(*(columns[name] for name in COLUMNS), strict=True))
+
+
+def held(kept: Columns, several: list[Points]) -> list[tuple[Any, ...]]:
+    table = kept.table_of([(each, NOW) for each in several])
+    columns = {name: table[name].to_pylist() for name in table.column_names}
+    columns["event_time"] = [at.timestamp() for at in columns["event_time"]]
+    return sorted(zip(*(columns[name] for name in COLUMNS), strict=True))
 
 
 def test_it_has_each_posts_own_rows() -> None:
@@ -29,17 +37,59 @@ def test_it_has_each_posts_own_rows() -> None:
         points("gpu02", 3, gpus=2),
         points("gpu03", 1, gpus=0, disk={"/": {"mount_point": "/", "total_gb": 10, "used_gb": None}}),
     ]
-    table = table_of([(each, NOW) for each in several])
-    columns = {name: table[name].to_pylist() for name in table.column_names}
-    columns["event_time"] = [at.timestamp() for at in columns["event_time"]]
-    expected = {row for each in several for row in rows(each.columns())}
-    assert rows(columns) == expected
-    assert len(columns["value"]) == len(expected)
+    kept = Columns()
+    for _ in range(2):  # the second time it knows their series
+        assert held(kept, several) == sorted(row for each in several for row in rows(each.columns()))
+
+
+def test_rows_are_in_the_order_of_the_tables_key() -> None:
+    names = ["b", "a", "é", "z"]
+    several = [points(name, ago_s) for ago_s in (5, 10, 0) for name in names]
+    table = Columns().table_of([(each, NOW) for each in several])
+    key = ("metric", "host", "device", "event_time", "tags_json")
+    found = list(zip(*(table[name].to_pylist() for name in key), strict=True))
+    assert len(set(found)) == len(found) > 100
+    assert found == sorted(found)
+
+
+def test_a_packed_post_has_the_same_rows() -> None:
+    several = [points("gpu01", 10), points("gpu02", 5, gpus=0)]
+    assert held(Columns(), [each.packed() for each in several]) == held(Columns(), several)
+
+
+def test_values_that_are_no_number_are_left_out_and_infinite_ones_kept() -> None:
+    series = [SeriesKey(name, NO_DEVICE, "") for name in ("nan", "inf", "-inf", "0")]
+    layout = Layout(series, [""] * 4)
+    table = Columns().table_of([(Points("h", NOW, layout, [math.nan, math.inf, -math.inf, 0]), NOW)])
+    assert dict(zip(table["metric"].to_pylist(), table["value"].to_pylist(), strict=True)) == {
+        "inf": math.inf,
+        "-inf": -math.inf,
+        "0": 0.0,
+    }
+
+
+def test_posts_without_a_value_make_a_table_without_a_row() -> None:
+    empty = Points("h", NOW, Layout([SeriesKey("x", 0, "")], [""]), [math.nan])
+    nothing = Points("h", NOW, Layout([], []), [])
+    assert Columns().table_of([(empty, NOW), (nothing, NOW)]).num_rows == 0
+
+
+def test_more_names_than_are_remembered_are_names_all_the_same() -> None:
+    kept = Columns()
+    many = range(MOST_NAMES + 20_000)  # more than two bytes count, too
+    layout = Layout([SeriesKey(f"m{at}", at % 7, tags_json({"n": str(at)})) for at in many], ["u"] * len(many))
+    wide = Points("wide", NOW, layout, [float(at) for at in many])
+    for _ in range(2):
+        table = kept.table_of([(wide, NOW), (points("gpu01"), NOW)])
+        found = zip(*(table[name].to_pylist() for name in ("metric", "value", "tags_json")), strict=True)
+        wide_rows = {(metric, value, tags) for metric, value, tags in found if metric.startswith("m")}
+        assert wide_rows == {(f"m{at}", float(at), tags_json({"n": str(at)})) for at in many}
+    assert held(kept, [points("gpu01")]) == sorted(rows(points("gpu01").columns()))
 
 
 @pytest.mark.parametrize(
     ("ahead_s", "is_kept"), [(599, True), (601, False), (1e9, False), (-30 * 86_400, True), (-NOW, False)]
 )
 def test_a_clock_that_was_never_set_does_not_date_a_point(ahead_s: float, is_kept: bool) -> None:
-    table = table_of([(points("gpu01", -ahead_s), NOW)])
+    table = Columns().table_of([(points("gpu01", -ahead_s), NOW)])
     assert {at.timestamp() for at in table["event_time"].to_pylist()} == {NOW + ahead_s if is_kept else NOW}

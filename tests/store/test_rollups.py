@@ -64,10 +64,10 @@ class History:
     def put(self, host: str, at_s: float, value: float) -> None:
         cpu = {"cpu_percent": 50, "load_avgs": [value, 0, 0], "num_cpus": 8}
         post = posts.host_post(host, gpus=0, timestamp=at_s, cpu=cpu, disk={}, memory={})
-        self.store.keep(orjson.dumps(post), b"{}", points_of_post(post))
+        self.store.keep(orjson.dumps(post), b"{}", points_of_post(post), None, True)
 
     def carry(self) -> None:
-        self.store.step(lambda *_: None)
+        self.store.step(lambda _post, _received_s, _numbers: None)
 
     def roll(self, steps: int = 6) -> None:
         for _ in range(steps):
@@ -303,7 +303,7 @@ def test_days_that_are_set_anew_count_for_our_tables_and_not_for_others(history:
 def test_a_question_that_takes_too_long_is_ended_and_says_so(target: Target, tmp_path: Path) -> None:
     store = Store(target, Journal(tmp_path / "journal", 2**20), DAYS, longest_question_s=1)
     try:
-        store.step(lambda *_: None)
+        store.step(lambda _post, _received_s, _numbers: None)
         with pytest.raises(TooSlow, match="takes longer than 1 s: ask for a shorter time"):
             store.ask("SELECT sum(cityHash64(number)) FROM numbers(1000000000000)", {})
         assert store.ask("SELECT 1 AS one", {})["one"].to_pylist() == [1]

@@ -1,11 +1,14 @@
-"""Takes many posts' points, gives them as one Arrow table of `metric_points`."""
+"""Takes many posts' points, gives them as one Arrow table of `metric_points`, its rows in the order of the table's key.
+
+Hosts send the same series again and again, so what a layout says of them is worked out once and not for each post.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -14,22 +17,9 @@ from ..points import Layout, Points
 
 FUTURE_S = 600.0
 PAST_S = 31 * 86_400.0
-
-
-class Names:
-    """Texts as codes, in the order in which they came."""
-
-    def __init__(self) -> None:
-        self._codes: dict[str, int] = {}
-
-    def code(self, text: str) -> int:
-        return self._codes.setdefault(text, len(self._codes))
-
-    def codes(self, texts: Iterable[str]) -> Any:
-        return np.fromiter(map(self.code, texts), np.int32)
-
-    def array(self, codes: Any) -> Any:
-        return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(self._codes), pa.string()))
+MOST_NAMES = 50_000
+"""That are remembered; beyond them all are forgotten, and learnt again."""
+MOST_RANKS = 2**16
 
 
 def event_time_of(points: Points, received_s: float) -> float:
@@ -39,46 +29,102 @@ def event_time_of(points: Points, received_s: float) -> float:
     return points.event_time if -PAST_S < points.event_time - received_s < FUTURE_S else received_s
 
 
-def table_of(posts: Sequence[tuple[Points, float]]) -> Any:
-    """Of posts and when they came, Unix seconds; without what is missing."""
-    hosts, metrics, units, tags = Names(), Names(), Names(), Names()
-    parts: list[tuple[Any, ...]] = []
-    for layout, group in groupby(sorted(posts, key=lambda post: id(post[0].layout)), key=lambda post: post[0].layout):
-        parts.append(_part(layout, list(group), (hosts, metrics, units, tags)))
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    times, host, metric, unit, tag, device, value = columns
-    rows = len(value)
-    empty = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([""]))
-    return pa.table(
-        {
-            "event_time": pa.array(times, pa.timestamp("ms", tz="UTC")),
-            "run_id": empty,
-            "host": hosts.array(host),
-            "device": pa.array(device),
-            "metric": metrics.array(metric),
-            "value": pa.array(value),
-            "unit": units.array(unit),
-            "tags_json": tags.array(tag).dictionary_decode(),
-        }
-    )
+class Names:
+    """Texts as codes, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, int] = {}
+        self._array: Any = pa.array([], pa.string())
+        self._ranks = np.zeros(0, np.int32)
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def codes(self, texts: Iterable[str]) -> Any:
+        known = self._codes
+        return np.array([known.setdefault(text, len(known)) for text in texts], np.int32)
+
+    def array(self, codes: Any) -> Any:
+        if len(self._array) != len(self._codes):
+            self._array = pa.array(list(self._codes), pa.string())
+        return pa.DictionaryArray.from_arrays(pa.array(codes), self._array)
+
+    def ranks(self, codes: Any) -> Any:
+        """Numbers in the order of the texts, which is that of their UTF-8."""
+        if len(self._ranks) != len(self._codes):
+            texts = list(self._codes)
+            self._ranks = np.empty(len(texts), np.int32)
+            self._ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
+        return self._ranks[codes]
 
 
-def _part(
-    layout: Layout, posts: list[tuple[Points, float]], names: tuple[Names, Names, Names, Names]
-) -> tuple[Any, ...]:
-    """Columns of posts with the same series, in the order of `table_of`."""
-    hosts, metrics, units, tags = names
-    series = len(layout.series)
-    value = np.array([points.row for points, _ in posts], np.float64).reshape(-1)
-    times = [math.floor(event_time_of(points, received_s) * 1000) for points, received_s in posts]
-    columns = (
-        np.repeat(np.array(times, np.int64), series),
-        np.repeat(hosts.codes(points.host for points, _ in posts), series),
-        np.tile(metrics.codes(key.metric for key in layout.series), len(posts)),
-        np.tile(units.codes(layout.units), len(posts)),
-        np.tile(tags.codes(key.tags_json for key in layout.series), len(posts)),
-        np.tile(np.fromiter((key.device for key in layout.series), np.uint16), len(posts)),
-        value,
-    )
-    present = ~np.isnan(value)
-    return tuple(column[present] for column in columns)
+class _Fixed(NamedTuple):
+    """What is the same in each row of a layout: columns of one length, by tags."""
+
+    order: Any
+    """Where the values stand in a row."""
+    metric: Any
+    device: Any
+    unit: Any
+    tags: Any
+
+
+class Columns:
+    """Not safe for threads by itself."""
+
+    def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        self._hosts, self._metrics, self._units, self._tags = Names(), Names(), Names(), Names()
+        self._fixed: WeakKeyDictionary[Layout, _Fixed] = WeakKeyDictionary()
+
+    def table_of(self, posts: Sequence[tuple[Points, float]]) -> Any:
+        """Of posts and when they came, Unix seconds; without what is missing."""
+        if max(map(len, (self._hosts, self._metrics, self._units, self._tags))) > MOST_NAMES:
+            self._forget()
+        dated = sorted(((math.floor(event_time_of(*post) * 1000), post[0]) for post in posts), key=lambda each: each[0])
+        points = [each for _, each in dated]
+        fixed = [self._fixed_of(each.layout) for each in points]
+        rows = [len(each.order) for each in fixed]
+        at_ms = np.repeat(np.array([at for at, _ in dated], np.int64), rows)
+        value = np.concatenate([np.asarray(a.row, np.float64)[b.order] for a, b in zip(points, fixed, strict=True)])
+        host = np.repeat(self._hosts.codes(each.host for each in points), rows)
+        metric, device, unit, tags = (np.concatenate(column) for column in list(zip(*fixed, strict=True))[1:])
+        order = self._order(np.flatnonzero(~np.isnan(value)), metric, host, device)
+        return pa.table(
+            {
+                "event_time": pa.array(at_ms[order], pa.timestamp("ms", tz="UTC")),
+                "run_id": pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(order), np.int32)), pa.array([""])),
+                "host": self._hosts.array(host[order]),
+                "device": pa.array(device[order]),
+                "metric": self._metrics.array(metric[order]),
+                "value": pa.array(value[order]),
+                "unit": self._units.array(unit[order]),
+                "tags_json": self._tags.array(tags[order]).dictionary_decode(),
+            }
+        )
+
+    def _fixed_of(self, layout: Layout) -> _Fixed:
+        known = self._fixed.get(layout)
+        if known is None:
+            order = sorted(range(len(layout.series)), key=lambda at: layout.series[at].tags_json)
+            series = [layout.series[at] for at in order]
+            known = self._fixed[layout] = _Fixed(
+                np.array(order, np.int32),
+                self._metrics.codes(key.metric for key in series),
+                np.array([key.device for key in series], np.uint16),
+                self._units.codes(layout.units[at] for at in order),
+                self._tags.codes(key.tags_json for key in series),
+            )
+        return known
+
+    def _order(self, present: Any, metric: Any, host: Any, device: Any) -> Any:
+        """The rows that are present, by metric, host and device; those that are alike stay by time and tags.
+
+        ClickHouse needs no order, but to find one takes it longer than all else of an insert.
+        """
+        if max(len(self._metrics), len(self._hosts)) > MOST_RANKS:
+            return present
+        keys = (device, self._hosts.ranks(host).astype(np.uint16), self._metrics.ranks(metric).astype(np.uint16))
+        return present[np.lexsort([key[present] for key in keys])]

@@ -22,7 +22,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from ..logs import quoted
 from ..points import Points
 from . import NotKept, StoreAway, TooSlow
-from .columns import event_time_of, table_of
+from .columns import Columns, event_time_of
 from .damage import NOT_OPENED, detach, move_all, move_detached, part_in
 from .journal import Journal, JournalError, Sealed
 from .kept import Kept, NotOurs, Parts, pack, unpack
@@ -31,7 +31,7 @@ from .readers import Readers
 from .records import Damage, read
 from .refusals import NO_TABLE, Refused, is_refusal, sift
 from .rollups import Rollups
-from .tables import POINTS, POSTS, TIERS, Days, each_row_once, make_tables
+from .tables import POINTS, POSTS, TIERS, Days, each_row_once, make_tables, merge_seldom
 from .target import Client, Target
 from .transfer import Transfer
 from .wording import worded
@@ -54,6 +54,10 @@ RETRY_S = 5.0
 REST = 4.0
 """So many times as long as an insert took does the next one wait: fewer and larger parts cost ClickHouse less."""
 LONGEST_PAUSE_S = 5.0
+UNMERGED = {"optimize_on_insert": 0}
+"""What is repeated within one insert goes when parts are merged, as what is repeated in two; looking for it at each
+insert takes as long as the insert.
+"""
 MOST_POSTS_AT_ONCE = 5_000
 POST_EVERY_S = 60.0
 """A host's latest post is carried this often; what is newer is in the journal, or comes again within seconds."""
@@ -80,8 +84,9 @@ class Store:
         self._target, self._journal, self._days = target, journal, days
         self._monotonic, self._wall = monotonic, wall
         self._flushing = threading.Lock()
-        """Of `_writer` and all that carries."""
+        """Of `_writer`, `_columns` and all that carries."""
         self._writer: Client | None = None
+        self._columns = Columns()
         self._longest_question_s = longest_question_s
         self._readers = Readers(target.connect, longest_question_s)
         self.rollups = Rollups(target, self._flushing, wall, monotonic)
@@ -109,7 +114,7 @@ class Store:
         """Returns when the post, JSON in two objects, is on disk. `is_newest`: it is the latest of its host. Raises
         NotKept.
         """
-        kept = Kept(Parts(near, far), points, self._wall(), number, is_newest)
+        kept = Kept(Parts(near, far), points.packed(), self._wall(), number, is_newest)
         try:
             self._journal.append(pack(kept), kept)
         except JournalError as error:
@@ -342,6 +347,8 @@ class Store:
         if self._writer is None:
             client = self._target.connect()
             raw_days = make_tables(client, self._target.database, self._days)
+            if self._target.folder:
+                merge_seldom(client, self._target.database)
             self._points = each_row_once(client, self._target.database)
             self.rollups.open(client, self._points, (raw_days, *self._days.tiers))
             self._writer = client
@@ -377,8 +384,8 @@ class Store:
             self._note(f"{damaged} bytes of {path} are damaged: it is kept as {aside.name}, all else of it was used.")
 
     def _insert_points(self, kept: Sequence[Kept]) -> None:
-        table = table_of([(each.points, each.received_s) for each in kept])
-        self._client().insert_arrow(f"{self._target.database}.{POINTS}", table)
+        table = self._columns.table_of([(each.points, each.received_s) for each in kept])
+        self._client().insert_arrow(f"{self._target.database}.{POINTS}", table, settings=UNMERGED)
 
     def _insert(self, client: Client, kept: Sequence[Kept]) -> None:
         self.rollups.note(client, ((each.points.host, event_time_of(each.points, each.received_s)) for each in kept))
