@@ -34,7 +34,7 @@ from .receive.tokens import Tokens, token_path
 from .state import state_folder
 from .store.opening import open_store
 from .viewing import Viewing, read_secret
-from .views import api, assets, charts, frame, legacy, login, removal, series, status, stream
+from .views import api, assets, charts, events, frame, legacy, login, removal, series, status, stream
 from .views.clock import clock_facts, clock_warnings
 from .views.fleet.model import Fleets
 from .views.health import Health
@@ -69,7 +69,12 @@ def create_app(
     gate = Gate(config.access, tokens)
     schema = Schema(config.limits)
     store = _open_store_or_exit(config, monotonic, wall) if start else None
-    hosts = Hosts(config.live, Clock(monotonic, wall), store.keep if store else None, store.forget if store else None)
+    clock = Clock(monotonic, wall)
+    hosts = (
+        Hosts(config.live, clock, store.keep, store.forget, store.events.note_start)
+        if store
+        else Hosts(config.live, clock)
+    )
 
     def warnings() -> list[str]:
         return [*(store.troubles() if store else ()), *gate.warnings(), *notes_of_hosts()]
@@ -109,6 +114,7 @@ def create_app(
     app.register_blueprint(stream.routes(fleets, hosts.changes, config, held))
     app.register_blueprint(api.routes(fleets))
     app.register_blueprint(series.routes(store, wall))
+    app.register_blueprint(events.routes(store, wall))
     app.register_blueprint(charts.routes(hosts))
     app.register_blueprint(legacy.routes(hosts))
     app.register_blueprint(assets.routes(plotly))

@@ -42,6 +42,10 @@ HOST = "host"
 """The kind of its changes."""
 
 
+Started = Callable[[str, str, str, float, float | None], None]
+"""Gets the host's name, the epochs before and now, when that was, Unix seconds, and how long after the host's boot."""
+
+
 class HostsFull(Exception):
     """One more host than the settings allow; those that are known go on."""
 
@@ -59,6 +63,8 @@ class Latest:
     received_mono_s: float
     hidden_gpus: list[Gpu]
     """Where its driver tells nothing of any GPU: those of before, without their values."""
+    epoch: str | None = None
+    """Which boot of its host and start of its mole it is of."""
     delay_s: float = 0.0
     """How much longer than others of its mole the post was on its way, by its clock since boot."""
 
@@ -98,13 +104,15 @@ class Host:
 
 
 def _latest(post: dict[str, Any], document: Document, mono_s: float, before: Latest | None) -> Latest:
-    interval = post.get("mole", {}).get("interval_s")
+    mole = post.get("mole", {})
+    interval = mole.get("interval_s")
     return Latest(
         document,
         float(post["timestamp"]),
         None if interval is None else min(float(interval), LONGEST_INTERVAL_S),
         mono_s,
         _hidden_gpus(post, before),
+        mole.get("epoch"),
     )
 
 
@@ -141,11 +149,12 @@ class Hosts:
         clock: Clock | None = None,
         keep: Callable[[bytes, bytes, Points], None] | None = None,
         forget: Callable[[str], None] | None = None,
+        started: Started | None = None,
     ) -> None:
         """`keep` returns when a post is on disk, and raises NotKept; `forget` gets the name of a host that shall not be
-        back after a restart. None where nothing is kept but in memory.
+        back after a restart; `started` is told of a mole's next start. None where nothing is kept but in memory.
         """
-        self._keep, self._forget_kept = keep, forget
+        self._keep, self._forget_kept, self._started = keep, forget, started
         self.clock = clock or Clock()
         self._settings = settings
         self._monotonic = self.clock.monotonic
@@ -183,6 +192,7 @@ class Hosts:
                 if verdict is Verdict.REPLACES:
                     latest = _latest(post, document, mono_s, None)  # the GPUs of the one before aren't its
                     host.watch = self._new_watch()
+                self._tell_start(host, latest, post)
                 host.latest = latest = replace(latest, delay_s=delay_s) if delay_s >= 1 else latest
                 gpus, metrics = latest.hidden_gpus or points.gpus, post.get("metrics", {})
                 host.watch.see(
@@ -191,6 +201,11 @@ class Hosts:
                 self.changes.note(HOST, name)
             _keep_events(host, post, arrival, delay_s, told)
         return seen
+
+    def _tell_start(self, host: Host, latest: Latest, post: dict[str, Any]) -> None:
+        before = host.latest.epoch
+        if self._started and before and latest.epoch and before != latest.epoch:
+            self._started(host.name, before, latest.epoch, latest.timestamp, post["mole"].get("mono_s"))
 
     def _admit(self, arrival: Arrival, latest: Latest) -> tuple[Host, Seen, Verdict]:
         host = self._hosts.get(arrival.name) or self._add(arrival, latest)

@@ -22,10 +22,11 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from ..points import Points
 from . import NotKept, StoreAway
 from .columns import table_of
+from .events import SERVER_START, Event, Events
 from .journal import Journal, JournalError, Sealed
 from .kept import Kept, Parts, pack, unpack
 from .records import Damage, read
-from .tables import POINTS, POSTS, make_tables, merges_repeated_rows
+from .tables import EVENTS, POINTS, POSTS, make_tables, merges_repeated_rows
 from .target import Client, Target
 
 log = logging.getLogger(__name__)
@@ -77,6 +78,8 @@ class Store:
         self._posted_at: dict[str, float] = {}
         self._forgotten: set[str] = set()
         """Hosts whose latest post is to be taken out of the store."""
+        self.events = Events()
+        self._started_at = wall()
         self._carried_at_s = monotonic()
         self._trouble: str | None = None
         self._final = ""
@@ -118,9 +121,17 @@ class Store:
         self.flush(lambda kept: newest.update((each.points.host, each) for each in kept))
         for kept in newest.values():
             restore(kept.document.read(), kept.received_s)
-        for post, received_s in self._latest_posts():
+        latest = self._latest_posts()
+        for post, received_s in latest:
             restore(orjson.loads(post), received_s)
+        self._note_own_start([*(each.received_s for each in newest.values()), *(each[1] for each in latest)])
         self._is_open = True
+
+    def _note_own_start(self, received_s: list[float]) -> None:
+        """With since when this server may have been off: whatever came before this start came before that too."""
+        before = max((each for each in received_s if each < self._started_at), default=None)
+        data = {} if before is None else {"off_since": before}
+        self.events.note(Event(self._started_at, SERVER_START, "", data))
 
     def flush(self, see: Callable[[list[Kept]], None] | None = None) -> None:
         """`see` gets what is carried. Raises what ClickHouse raises."""
@@ -137,6 +148,7 @@ class Store:
                 for file in files:
                     self._journal.remove(file.number)
             self._take_out_forgotten()
+            self.events.carry(self._client(), self._target.database)
             if self._writer is not None:  # else nothing waited, and nobody knows whether the store is there
                 self._carried_at_s = sealed_at_s
 
@@ -153,8 +165,9 @@ class Store:
                 raise StoreAway(_worded(error)) from None
 
     def ask(self, sql: str, parameters: dict[str, Any]) -> Any:
-        """An Arrow table. `{table}` in the SQL stands for `metric_points`. Raises StoreAway."""
+        """An Arrow table. `{table}` in the SQL stands for `metric_points`, `{events}` for that. Raises StoreAway."""
         sql = sql.replace("{table}", f"{self._target.database}.{POINTS}{self._final}")
+        sql = sql.replace("{events}", f"{self._target.database}.{EVENTS} FINAL")
         with self._reading:
             if self._is_closed or not self._is_open:
                 raise StoreAway("the store is not open")

@@ -9,6 +9,7 @@ from .target import Client
 
 POINTS = "metric_points"
 POSTS = "host_posts"
+EVENTS = "events"
 
 # A repeated row is one row: the key holds all that makes a point, the tags too, else `/` and `/data` of a host were
 # one. Of parts that were merged the old ones go soon: a new part a second fills a disk in their 8 minutes.
@@ -39,6 +40,16 @@ _TABLES = {
     ORDER BY host
     TTL toDateTime(received) + INTERVAL {raw_days} DAY
     SETTINGS old_parts_lifetime = 5
+    """,
+    # What started, which tells why nothing came before.
+    EVENTS: """
+        time DateTime64(3),
+        kind LowCardinality(String),
+        host String,
+        data String
+    ) ENGINE = ReplacingMergeTree
+    ORDER BY (host, time, kind)
+    TTL toDateTime(time) + INTERVAL 730 DAY
     """,
 }
 
