@@ -115,8 +115,8 @@ def create_app(
     app.register_blueprint(api.routes(fleets))
     app.register_blueprint(series.routes(store, wall))
     app.register_blueprint(events.routes(store, wall))
-    app.register_blueprint(charts.routes(hosts))
-    app.register_blueprint(legacy.routes(hosts))
+    app.register_blueprint(charts.routes(hosts, store))
+    app.register_blueprint(legacy.routes(hosts, store))
     app.register_blueprint(assets.routes(plotly))
     health = Health(
         background,

@@ -11,7 +11,6 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
-import pyarrow as pa
 
 from .tables import EVENTS
 from .target import Client
@@ -59,6 +58,8 @@ class Events:
             waiting = list(self._waiting)
         if not waiting:
             return
+        import pyarrow as pa  # where there is no store, it is never loaded
+
         rows = {
             "time": pa.array([int(each.time_s * 1000) for each in waiting], pa.timestamp("ms", tz="UTC")),
             "kind": pa.array([each.kind for each in waiting]),
