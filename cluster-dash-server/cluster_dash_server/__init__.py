@@ -35,7 +35,7 @@ from .receive.tokens import Tokens, token_path
 from .state import state_folder
 from .store.opening import open_store
 from .viewing import Viewing, read_secret
-from .views import api, assets, charts, frame, legacy, login, removal, series, status, stream
+from .views import api, assets, charts, events, frame, legacy, login, removal, series, status, stream
 from .views.clock import clock_facts, clock_warnings
 from .views.fleet.model import Fleets
 from .views.health import Health
@@ -114,8 +114,9 @@ def create_app(
     app.register_blueprint(stream.routes(fleets, hosts.changes, config, held))
     app.register_blueprint(api.routes(fleets))
     app.register_blueprint(series.routes(store, wall))
-    app.register_blueprint(charts.routes(hosts))
-    app.register_blueprint(legacy.routes(hosts))
+    app.register_blueprint(events.routes(store, wall))
+    app.register_blueprint(charts.routes(hosts, store))
+    app.register_blueprint(legacy.routes(hosts, store))
     app.register_blueprint(assets.routes(plotly))
     health = Health(
         background,
@@ -135,7 +136,7 @@ def create_app(
 
 
 def _past_of(store: Store | None) -> tuple[Any, ...]:
-    return (store.keep, store.forget, lambda: store.is_open) if store else ()
+    return (store.keep, store.forget, lambda: store.is_open, store.events.note_start) if store else ()
 
 
 def _config_or_exit() -> Config:

@@ -7,7 +7,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .gpus import Gpu, Process, gpu_error_of, gpus_of
 from .live.claim import Rival, ids_of, label
@@ -16,6 +16,10 @@ from .live.hosts import Host, Hosts, Latest
 from .live.watch import GpuNow
 from .plausible import SENSORS, can_be, faults_of, without_impossible
 from .points import mean
+from .store.fleet import read_means
+
+if TYPE_CHECKING:
+    from .store.store import Store
 
 
 @dataclass(slots=True)
@@ -283,6 +287,16 @@ def fleet_history(hosts: Hosts, hours: float, now_s: float) -> list[FleetBucket]
             if known:
                 buckets.setdefault(start, FleetBucket(start, {})).servers[host.name] = known
     return [buckets[start] for start in sorted(buckets)]
+
+
+def stored_fleet_history(store: Store, hours: float, now_s: float) -> list[FleetBucket]:
+    """As `fleet_history`, of all that was ever kept. Raises TooMuch, StoreAway."""
+    buckets: dict[int, FleetBucket] = {}
+    for host, start, means in read_means(store, list(FIGURES), bucket_s(hours), now_s - hours * 3600, now_s):
+        known = {name: value for name, value in zip(FIGURES.values(), means, strict=True) if value is not None}
+        if known:
+            buckets.setdefault(start, FleetBucket(start, {})).servers[host] = known
+    return list(buckets.values())
 
 
 def _spans(times: Sequence[float], since: float, width: int) -> Iterator[tuple[int, int, int]]:

@@ -24,6 +24,7 @@ TABLE: dict[str, dict[str, set[str]]] = {
     "/api/hosts": {"anybody": READ},
     "/api/gpus": {"anybody": READ},
     "/api/free": {"anybody": READ},
+    "/api/events": {"anybody": READ},
     "/api/series": {"anybody": READ},
     "/api/metrics": {"anybody": READ},
     "/free.txt": {"anybody": READ},
@@ -44,7 +45,7 @@ TABLE: dict[str, dict[str, set[str]]] = {
     "/stream": {"anybody": READ},
     "/health": {"anybody": READ},
 }
-OF_THE_STORE = ("/api/series", "/api/metrics")
+OF_THE_STORE = ("/api/series", "/api/metrics", "/api/events")
 """404 where there is none; with one they are tried in tests/store."""
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "PROPFIND")
 

@@ -45,6 +45,10 @@ Keep = Callable[[bytes, bytes, Points, Number | None, bool], None]
 """See `Store.keep`."""
 
 
+Started = Callable[[str, str, str, float, float | None], None]
+"""Gets the host's name, the epochs before and now, when that was, Unix seconds, and how long after the host's boot."""
+
+
 class HostsFull(Exception):
     """One more host than the settings allow; those that are known go on."""
 
@@ -62,6 +66,8 @@ class Latest:
     received_mono_s: float
     hidden_gpus: list[Gpu]
     """Where its driver tells nothing of any GPU: those of before, without their values."""
+    epoch: str | None = None
+    """Which boot of its host and start of its mole it is of."""
     delay_s: float = 0.0
     """How much longer than others of its mole the post was on its way, by its clock since boot."""
 
@@ -101,13 +107,15 @@ class Host:
 
 
 def _latest(post: dict[str, Any], document: Document, mono_s: float, before: Latest | None) -> Latest:
-    interval = post.get("mole", {}).get("interval_s")
+    mole = post.get("mole", {})
+    interval = mole.get("interval_s")
     return Latest(
         document,
         float(post["timestamp"]),
         None if interval is None else min(float(interval), LONGEST_INTERVAL_S),
         mono_s,
         _hidden_gpus(post, before),
+        mole.get("epoch"),
     )
 
 
@@ -145,12 +153,13 @@ class Hosts:
         keep: Keep | None = None,
         forget: Callable[[str], None] | None = None,
         knows_past: Callable[[], bool] = lambda: True,
+        started: Started | None = None,
     ) -> None:
         """`keep` returns when a post is on disk, and raises NotKept; `forget` gets the name of a host that shall not be
-        back after a restart; `knows_past` says whether all was restored that was kept before the start. None where
-        nothing is kept but in memory.
+        back after a restart; `knows_past` says whether all was restored that was kept before the start; `started` is
+        told of a mole's next start. None where nothing is kept but in memory.
         """
-        self._keep, self._forget_kept, self._knows_past = keep, forget, knows_past
+        self._keep, self._forget_kept, self._knows_past, self._started = keep, forget, knows_past, started
         self.clock = clock or Clock()
         self._settings = settings
         self._monotonic = self.clock.monotonic
@@ -188,6 +197,7 @@ class Hosts:
                 if verdict is Verdict.REPLACES:
                     latest = _latest(post, document, mono_s, None)  # the GPUs of the one before aren't its
                     host.watch = self._new_watch()
+                self._tell_start(host, latest, post)
                 host.latest = latest = replace(latest, delay_s=delay_s) if delay_s >= 1 else latest
                 gpus, metrics = latest.hidden_gpus or points.gpus, post.get("metrics", {})
                 host.watch.see(
@@ -196,6 +206,11 @@ class Hosts:
                 self.changes.note(HOST, name)
             _keep_events(host, post, arrival, delay_s, told)
         return seen
+
+    def _tell_start(self, host: Host, latest: Latest, post: dict[str, Any]) -> None:
+        before = host.latest.epoch
+        if self._started and before and latest.epoch and before != latest.epoch:
+            self._started(host.name, before, latest.epoch, latest.timestamp, post["mole"].get("mono_s"))
 
     def _admit(self, arrival: Arrival, latest: Latest) -> tuple[Host, Seen, Verdict]:
         host = self._hosts.get(arrival.name) or self._add(arrival, latest)

@@ -24,6 +24,7 @@ from ..points import Points
 from . import NotKept, StoreAway, TooSlow
 from .columns import Columns, event_time_of
 from .damage import NOT_OPENED, detach, move_all, move_detached, part_in
+from .events import SERVER_START, Event, Events
 from .journal import Journal, JournalError, Sealed
 from .kept import Kept, NotOurs, Parts, pack, unpack
 from .numbers import Number, Numbers, load_numbers
@@ -31,7 +32,7 @@ from .readers import Readers
 from .records import Damage, read
 from .refusals import NO_TABLE, Refused, is_refusal, sift
 from .rollups import Rollups
-from .tables import POINTS, POSTS, TIERS, Days, each_row_once, make_tables, merge_seldom
+from .tables import EVENTS, POINTS, POSTS, TIERS, Days, each_row_once, make_tables, merge_seldom
 from .target import Client, Target
 from .transfer import Transfer
 from .wording import worded
@@ -102,6 +103,8 @@ class Store:
         self._posted_at: dict[str, float] = {}
         self._forgotten: set[str] = set()
         """Hosts whose latest post is to be taken out of the store."""
+        self.events = Events()
+        self._started_at = wall()
         self._carried_at_s = monotonic()
         self._trouble: str | None = None
         self._points = ""
@@ -156,11 +159,11 @@ class Store:
         """The journal's posts are newer than the store's."""
         newest: dict[str, Kept] = {}
         self.flush(lambda kept: newest.update((each.points.host, each) for each in kept if each.is_newest))
-        self._restore_latest(restore, newest)
+        self._note_own_start(self._restore_latest(restore, newest))
         self._is_open = True
 
-    def _restore_latest(self, restore: Restore, newest: Mapping[str, Kept]) -> None:
-        """Of each host the store's latest post, or that of `newest`."""
+    def _restore_latest(self, restore: Restore, newest: Mapping[str, Kept]) -> list[float]:
+        """Of each host the store's latest post, or that of `newest`. Returns when they came."""
         is_whole = not self._note_left_out()
         latest = {host: (orjson.loads(post), received_s) for host, post, received_s in self._latest_posts()}
         for host, (post, _) in latest.items():
@@ -174,12 +177,19 @@ class Store:
             except (LookupError, ValueError, TypeError, AttributeError):
                 log.exception("the latest post of %s can't be used: the host is back with its next one", quoted(host))
         self._has_others_hosts = False
+        return [received_s for _, received_s in latest.values()]
 
     def _note_kept_before(self, host: str, dumped: Any) -> None:
         try:
             self._numbers.setdefault(host, Numbers()).merge(load_numbers(dumped))
         except (ValueError, TypeError):
             log.error("what the store says of the posts of %s that it has can't be read", quoted(host))
+
+    def _note_own_start(self, received_s: list[float]) -> None:
+        """With since when this server may have been off: whatever came before this start came before that too."""
+        before = max((each for each in received_s if each < self._started_at), default=None)
+        data = {} if before is None else {"off_since": before}
+        self.events.note(Event(self._started_at, SERVER_START, "", data))
 
     def flush(self, see: Callable[[list[Kept]], None] | None = None) -> None:
         """`see` gets what is carried. Raises what ClickHouse raises."""
@@ -196,6 +206,7 @@ class Store:
                 for file in files:
                     self._journal.remove(file.number)
             self._take_out_forgotten()
+            self.events.carry(self._client(), self._target.database)
             if self._writer is not None:  # else nothing waited, and nobody knows whether the store is there
                 self._carried_at_s = sealed_at_s
 
@@ -236,12 +247,12 @@ class Store:
         self._has_others_hosts = True
 
     def ask(self, sql: str, parameters: dict[str, Any]) -> Any:
-        """An Arrow table. `{table}` in the SQL stands for `metric_points`, a repeated row once, and
-        `{metric_points_1m}` and its like for the tiers. Raises StoreAway, TooSlow.
+        """An Arrow table. `{table}` in the SQL stands for `metric_points`, a repeated row once, `{metric_points_1m}` and
+        its like for the tiers, `{events}` for that. Raises StoreAway, TooSlow.
         """
         sql = sql.replace("{table}", self._points)
-        for tier in TIERS:
-            sql = sql.replace(f"{{{tier.table}}}", f"{self._target.database}.{tier.table} FINAL")
+        for table in (*(tier.table for tier in TIERS), EVENTS):
+            sql = sql.replace(f"{{{table}}}", f"{self._target.database}.{table} FINAL")
         # A repeated row has the first one's time, and so its partition.
         settings = f"max_execution_time = {self._longest_question_s}, do_not_merge_across_partitions_select_final = 1"
         if self._is_closed or not self._is_open:

@@ -12,6 +12,7 @@ from .target import Client
 
 POINTS = "metric_points"
 POSTS = "host_posts"
+EVENTS = "events"
 DUE = "rollups_due"
 UNTIL = "rollups_until"
 
@@ -96,6 +97,17 @@ _TABLES = {
     ORDER BY id
     SETTINGS old_parts_lifetime = 5
     """,
+    # What started, which tells why nothing came before.
+    EVENTS: """
+        time DateTime64(3),
+        kind LowCardinality(String),
+        host String,
+        data String
+    ) ENGINE = ReplacingMergeTree
+    ORDER BY (host, time, kind)
+    TTL toDateTime(time) + INTERVAL {days} DAY
+    SETTINGS old_parts_lifetime = 5
+    """,
 }
 _TIER = """
         bucket DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
@@ -119,7 +131,7 @@ _TIER = """
     TTL bucket + INTERVAL {days} DAY
     SETTINGS old_parts_lifetime = 5
     """
-_TTL = re.compile(r" TTL ((?:toDateTime\()?(?:event_time|received|minute|bucket)\)?) \+ toIntervalDay\((\d+)\)")
+_TTL = re.compile(r" TTL ((?:toDateTime\()?(?:event_time|received|time|minute|bucket)\)?) \+ toIntervalDay\((\d+)\)")
 _OURS = re.compile(r"ReplacingMergeTree.* ORDER BY .*TTL .* SETTINGS old_parts_lifetime = 5\b.*")
 """Nobody else has all of this."""
 
@@ -130,7 +142,7 @@ def make_tables(client: Client, database: str, days: Days) -> int | None:
     """
     client.command(f"CREATE DATABASE IF NOT EXISTS {database}")
     there = _there(client, database)
-    wanted = {POSTS: days.raw, DUE: LATEST_DUE_DAYS, UNTIL: 0, POINTS: days.raw}
+    wanted = {POSTS: days.raw, EVENTS: days.hour, DUE: LATEST_DUE_DAYS, UNTIL: 0, POINTS: days.raw}
     wanted |= {tier.table: tier_days for tier, tier_days in zip(TIERS, days.tiers, strict=True)}
     kept: dict[str, int | None] = {}
     for name, table_days in wanted.items():

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flask import Blueprint, Response, render_template, request
 
 from ..live.hosts import Hosts
 from ..points import GIB, tags_json
-from ..query import HostNow, fleet_history, now
+from ..query import HostNow, now
 from . import figures
 from .figures import Figure
+from .legacy import LONGEST_HISTORY_H, fleet_buckets
 from .wording import shortened
+
+if TYPE_CHECKING:
+    from ..store.store import Store
 
 LOAD_HELP = (
     "Bar: processes that ran or waited in the last minute. Mark: the host's cores. A bar well beyond its mark means "
@@ -20,10 +25,22 @@ LOAD_HELP = (
 ROOT = tags_json({"mount": "/"})
 
 
-def routes(hosts: Hosts) -> Blueprint:
+Draw = Callable[[list[HostNow]], list[Figure]]
+
+
+class Page(Protocol):
+    def __call__(self, name: str, draw: Draw, help_text: str = "", **more: Any) -> Response: ...
+
+
+DAY_H = 24
+SPANS = {DAY_H: "24 h", 7 * DAY_H: "7 d", 30 * DAY_H: "30 d", 365 * DAY_H: "1 y"}
+
+
+def routes(hosts: Hosts, store: Store | None = None) -> Blueprint:
+    """The fleet's history is the store's where there is one."""
     blueprint = Blueprint("charts", __name__)
 
-    def page(name: str, draw: Callable[[list[HostNow]], list[Figure]], help_text: str = "") -> Response:
+    def page(name: str, draw: Draw, help_text: str = "", **more: Any) -> Response:
         rows = now(hosts)
         drawn = draw(rows) if rows else []
         if request.accept_mimetypes.best == "application/json":
@@ -35,17 +52,14 @@ def routes(hosts: Hosts) -> Blueprint:
                 help_text=help_text,
                 figures=drawn,
                 figures_json=figures.embed(drawn),
+                **more,
             ),
             headers={"Vary": "Accept"},
         )
 
-    def recent_page(name: str, draw: Callable[[list[HostNow]], list[Figure]], help_text: str = "") -> Response:
+    def recent_page(name: str, draw: Draw, help_text: str = "") -> Response:
         kept = hosts.kept()
         return page(name, draw, f"{help_text} {shortened(kept.recent_s, kept.share, kept.memory_mib)}".strip())
-
-    def fleet_figures(hours: float) -> list[Figure]:
-        now_s = hosts.clock.wall()
-        return figures.fleet_history(fleet_history(hosts, hours, now_s), hours, now_s)
 
     @blueprint.get("/cpu-data")
     def cpu_data() -> Response:
@@ -89,8 +103,21 @@ def routes(hosts: Hosts) -> Blueprint:
             LOAD_HELP,
         )
 
+    _add_history(blueprint, hosts, store, page)
+    _add_drawn_by_the_browser(blueprint)
+    return blueprint
+
+
+def _add_history(blueprint: Blueprint, hosts: Hosts, store: Store | None, page: Page) -> None:
+    def fleet_figures(hours: float) -> list[Figure]:
+        now_s = hosts.clock.wall()
+        return figures.fleet_history(fleet_buckets(hosts, store, hours, now_s), hours, now_s)
+
     @blueprint.get("/history")
     def history() -> Response:
+        if store is not None:
+            hours = min(max(1, request.args.get("hours", DAY_H, type=int)), LONGEST_HISTORY_H)
+            return page("GPU history", lambda _: fleet_figures(hours), spans=SPANS, span=hours)
         kept = hosts.kept()
         return page(
             "GPU history",
@@ -98,9 +125,6 @@ def routes(hosts: Hosts) -> Blueprint:
             f"The last {kept.headline_s / 3600:g} hours as far as this server remembers them: it keeps them in memory "
             f"and starts anew when it is restarted. {shortened(kept.headline_s, kept.share, kept.memory_mib)}".strip(),
         )
-
-    _add_drawn_by_the_browser(blueprint)
-    return blueprint
 
 
 def _add_drawn_by_the_browser(blueprint: Blueprint) -> None:

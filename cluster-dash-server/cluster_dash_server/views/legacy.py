@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify, request
 
 from ..gpus import Gpu, gpus_of
 from ..live.hosts import OFFLINE_AFTER_S, Hosts, Latest
 from ..points import mean
-from ..query import FleetBucket, HostNow, fleet_history, host_now
+from ..query import FleetBucket, HostNow, fleet_history, host_now, stored_fleet_history
+from .asking import asked
 from .wording import MISSING, printable
+
+if TYPE_CHECKING:
+    from ..store.store import Store
 
 BOLD, GREEN, YELLOW, RED, RESET = "\033[1m", "\033[92m", "\033[93m", "\033[91m", "\033[0m"
 LONGEST_HISTORY_H = 2 * 366 * 24
 
 
-def routes(hosts: Hosts) -> Blueprint:
+def routes(hosts: Hosts, store: Store | None = None) -> Blueprint:
+    """The fleet's history is the store's where there is one."""
     blueprint = Blueprint("legacy", __name__)
 
     def rows() -> list[HostNow]:
@@ -40,12 +45,19 @@ def routes(hosts: Hosts) -> Blueprint:
     def history_data() -> Response:
         hours = min(max(1, request.args.get("hours", 24, type=int)), LONGEST_HISTORY_H)
         now = hosts.clock.wall()
-        buckets = fleet_history(hosts, hours, now)
+        buckets = fleet_buckets(hosts, store, hours, now)
         return jsonify(
             {"hours": hours, "series": [_bucket(b) for b in buckets], "stats": _stats(buckets), "generated_at": now}
         )
 
     return blueprint
+
+
+def fleet_buckets(hosts: Hosts, store: Store | None, hours: float, now_s: float) -> list[FleetBucket]:
+    """Raises Refusal."""
+    if store is None:
+        return fleet_history(hosts, hours, now_s)
+    return asked(store, lambda store: stored_fleet_history(store, hours, now_s))
 
 
 def _with_age(latest: Latest, age_s: float) -> dict[str, Any]:

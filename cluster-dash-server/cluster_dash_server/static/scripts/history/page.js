@@ -61,6 +61,7 @@ function show(chosen) {
     chart.element.hidden = false;
   }
   loadVisible();
+  loadEvents();
 }
 
 function showControls() {
@@ -124,6 +125,12 @@ async function firstTime() {
     if (bucketS < 60 || within.to - within.from <= bucketS) return found;
     within = { from: time, to: time + bucketS };
   }
+}
+
+async function loadEvents() {
+  const asked = new URLSearchParams({ host: given.host, from: span.from.toFixed(3), to: (span.to + 600).toFixed(3) });
+  const { events } = await ask(`/api/events?${asked}`).catch(() => ({ events: [] }));
+  for (const chart of charts) chart.events = events;
 }
 
 /** A range that ends now goes on. */

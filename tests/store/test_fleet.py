@@ -1,0 +1,53 @@
+"""The fleet's history of a real server with a store, as pages and scripts of the original read it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import posts
+import pytest
+from processes import SERVE, Server, until
+
+pytestmark = pytest.mark.slow
+
+
+def post_of(host: str, at: float, util: float) -> posts.Post:
+    gpu = {"a": posts.gpu(0, util=util, used_mib=40960), "b": posts.gpu(1, util=0)}
+    return posts.host_post(host, gpu=gpu, timestamp=at)
+
+
+def test_the_history_goes_beyond_a_restart_and_beyond_what_memory_has(tmp_path: Path) -> None:
+    environ = {"STATE_DIRECTORY": str(tmp_path / "state"), "CLUSTER_DASH_STORE_URL": ""}
+    now = time.time()
+    long_ago = now // 900 * 900 - 5 * 86400
+    with Server(tmp_path, environ, command=SERVE) as server:
+        until(lambda: server.get("/api/metrics").ok, 30)
+        for ago, util in ((0, 100.0), (10, 50.0)):
+            server.post(post_of("gpu01", long_ago + ago, util)).raise_for_status()
+        server.post(post_of("gpu02", long_ago + 5, 20.0)).raise_for_status()
+        server.post(posts.host_post("cpu01", gpus=0, timestamp=long_ago)).raise_for_status()
+        server.end()
+        server.port = 0
+        server.start()
+        until(lambda: server.get("/api/history-data").ok, 30)
+        assert server.get("/api/history-data").json()["series"] == []
+        week: dict[str, Any] = server.get("/api/history-data?hours=168").json()
+        of_gpu01 = {"free_gpus": 1, "total_gpus": 2, "avg_gpu_util": 37.5}
+        assert week["series"] == [
+            {
+                "timestamp": long_ago,
+                "total_gpus": 4,
+                "free_gpus": 2,
+                "avg_gpu_util": 23.8,
+                "avg_gpu_memory_percent": 25.2,
+                "servers": {"gpu01": of_gpu01, "gpu02": {**of_gpu01, "avg_gpu_util": 10.0}},
+            }
+        ]
+        assert week["stats"]["total_snapshots"] == 1
+        page = server.get("/history?hours=168", accept="text/html").text
+        assert '<a href="?hours=168" aria-current="true">7 d</a>' in page
+        assert "starts anew" not in page
+        [gpus, _] = server.get("/history?hours=168", accept="application/json").json()
+        assert [trace["y"] for trace in gpus["data"]] == [[4], [2]]
