@@ -5,7 +5,7 @@ later. It is always made anew from the points, each counted once, so neither ord
 added up as it comes. Each longer tier is made of the one before. A bucket is never replaced by one of fewer points:
 what it was made of may have been kept for a shorter time.
 
-What is still to do stands in two small tables, before the points do, and so before the journal lets go of them.
+What is still to do stands in two small tables before the journal lets go of the points.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ class Rollups:
             self._set_until(client, self._first_s(client))
 
     def note(self, client: Client, points: Iterable[tuple[str, float]]) -> None:
-        """Host and Unix seconds of points that are about to be inserted; `inserting` is held. Raises
-        clickhouse_connect's errors.
+        """Host and Unix seconds of points that were inserted since `inserting` is held. Raises clickhouse_connect's
+        errors: then they are to be inserted again.
         """
         claimed_s = self._claimed_s
         late = {(host, int(time_s) // MINUTE_S * MINUTE_S) for host, time_s in points if time_s < claimed_s}
