@@ -40,6 +40,7 @@ MOST_PAIRS = 2_000
 """Late minutes of hosts at once."""
 MOST_HOSTS = 100
 """That a question names; for more of them it is asked of all."""
+FRESH_S = 2 * HOUR_S
 NARROW_GAP_S = 600
 """Late minutes that are further apart aren't taken together: all between would be read."""
 
@@ -89,6 +90,8 @@ class Rollups:
         self._days: tuple[int | None, ...] = ()
         self._due: dict[int, set[str]] = {}
         """By minute, Unix seconds, the hosts of which points came late."""
+        self._doing: tuple[int, ...] = ()
+        """Minutes that were due and are being made anew."""
         self._until_s: int | None = None
         """Minutes before are rolled up; None: not open yet."""
         self._claimed_s = 0
@@ -127,8 +130,13 @@ class Rollups:
 
     @property
     def ends(self) -> list[int]:
-        """Up to where each tier is there, Unix seconds. What is later is in the one before, or only in the points."""
+        """Up to where each tier is to be read, Unix seconds. What is later is in the one before, or only in the points.
+
+        Minutes of the last hours that wait to be made anew are better read from their points.
+        """
         until_s = self._until_s or 0
+        due = [minute for minute in (*self._doing, *list(self._due)) if minute >= until_s - FRESH_S]
+        until_s = min(due, default=until_s)
         return [until_s // tier.bucket_s * tier.bucket_s for tier in TIERS]
 
     @property
@@ -180,6 +188,8 @@ class Rollups:
                 with self._inserting:
                     self._add_due(pairs)
                 raise
+            finally:
+                self._doing = ()
         end_s = self._end_of_portion(client, start_s, closed_s)
         if end_s > start_s:
             with self._inserting:
@@ -222,6 +232,7 @@ class Rollups:
         hosts: set[str] = set()
         minutes = sorted(self._due)
         last = minutes[0] if minutes else 0
+        self._doing = tuple(minutes)
         for minute in minutes:
             of_minute = self._due[minute]
             is_far = minute - last > NARROW_GAP_S or minute - minutes[0] >= DAY_S

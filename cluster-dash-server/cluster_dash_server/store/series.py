@@ -90,7 +90,9 @@ def read_series(store: Store, wanted: Selection, now_s: float) -> tuple[list[Ser
         raw = _read_raw(store, wanted)
         has_all = days[0] is None or wanted.start_s >= now_s - days[0] * DAY_S
         if has_all or sum(len(each.time) for each in raw) == sum(each.count.sum() for each in found):
-            return raw, 0
+            if all(len(each.time) <= wanted.points for each in raw):
+                return raw, 0
+            found = _read_buckets(store, wanted, grid._replace(tier=0))  # points have come that no tier has yet
     return found, grid.bucket_s
 
 
