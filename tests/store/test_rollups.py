@@ -23,6 +23,7 @@ from processes import SERVE, Server, until
 from cluster_dash_server.points import points_of_post
 from cluster_dash_server.store import StoreAway, TooSlow
 from cluster_dash_server.store.journal import Journal
+from cluster_dash_server.store.numbers import Numbers
 from cluster_dash_server.store.series import Grid, Selection, grid_of, read_series
 from cluster_dash_server.store.store import Store
 from cluster_dash_server.store.tables import TIERS, Days
@@ -52,6 +53,9 @@ def target(engine: Target) -> Target:
     return engine._replace(database=f"history_{next(_databases)}")
 
 
+def restore_nothing(_post: dict[str, Any], _received_s: float, _numbers: Numbers) -> None: ...
+
+
 class History:
     """A store whose clock a test sets, and a look past it into its tables."""
 
@@ -67,7 +71,7 @@ class History:
         self.store.keep(orjson.dumps(post), b"{}", points_of_post(post), None, True)
 
     def carry(self) -> None:
-        self.store.step(lambda _post, _received_s, _numbers: None)
+        self.store.step(restore_nothing)
 
     def roll(self, steps: int = 6) -> None:
         for _ in range(steps):
@@ -303,7 +307,7 @@ def test_days_that_are_set_anew_count_for_our_tables_and_not_for_others(history:
 def test_a_question_that_takes_too_long_is_ended_and_says_so(target: Target, tmp_path: Path) -> None:
     store = Store(target, Journal(tmp_path / "journal", 2**20), DAYS, longest_question_s=1)
     try:
-        store.step(lambda _post, _received_s, _numbers: None)
+        store.step(restore_nothing)
         with pytest.raises(TooSlow, match="takes longer than 1 s: ask for a shorter time"):
             store.ask("SELECT sum(cityHash64(number)) FROM numbers(1000000000000)", {})
         assert store.ask("SELECT 1 AS one", {})["one"].to_pylist() == [1]

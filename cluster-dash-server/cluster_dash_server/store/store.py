@@ -399,13 +399,13 @@ class Store:
         self._client().insert_arrow(f"{self._target.database}.{POINTS}", table, settings=UNMERGED)
 
     def _insert(self, client: Client, kept: Sequence[Kept]) -> None:
-        self.rollups.note(client, ((each.points.host, event_time_of(each.points, each.received_s)) for each in kept))
         try:
             self._insert_points(kept)
         except FAILED as error:
             if self._failures < TRIES - 1 or not is_refusal(error):
                 raise
             self._keep_aside(sift(kept, self._insert_points))
+        self.rollups.note(client, ((each.points.host, event_time_of(each.points, each.received_s)) for each in kept))
         self._note_kept(kept)
         self._insert_posts(
             client,
