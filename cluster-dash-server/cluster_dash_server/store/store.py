@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import pyarrow as pa
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 for noisy in ("urllib3.connectionpool", "clickhouse_connect"):
     logging.getLogger(noisy).setLevel(logging.CRITICAL)  # they log each try, which is told here once
 
+T = TypeVar("T")
 AWAY = (ClickHouseError, OSError)
 """What is tried again: nothing is lost meanwhile."""
 FAILED = (*AWAY, *NO_TABLE)
@@ -58,6 +59,7 @@ BEHIND_AFTER_S = 15.0
 TRIES = 3
 """Before what ClickHouse doesn't open counts as damaged, and what it refuses as refused for good."""
 MOST_NOTES = 5
+NO_SPACE = "NOT_ENOUGH_SPACE"
 LONGEST_TEXT = 200
 SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([^\"')\n]+)")
 
@@ -122,6 +124,8 @@ class Store:
         before the start.
         """
         began = self._monotonic()
+        if self._journal.trouble and self._journal.has_room():
+            log.info("posts are taken again")
         try:
             if self._is_open:
                 self.flush()
@@ -173,7 +177,7 @@ class Store:
                 if see:
                     see(kept)
                 if kept:
-                    self._insert(self._client(), kept)
+                    self._insert(kept)
                 for file in files:
                     self._journal.remove(file.number)
             self._take_out_forgotten()
@@ -238,7 +242,7 @@ class Store:
         folder = self._target.folder
         if folder is None or self._set_part_aside(self._writer, error):
             return
-        if NOT_OPENED in str(error) and self._failures >= TRIES:
+        if NOT_OPENED in str(error) and self._failures >= TRIES and self._journal.has_room():
             try:
                 aside = move_all(folder / "clickhouse", self._wall())
             except OSError as why:
@@ -279,7 +283,7 @@ class Store:
             # Not where nothing was inserted yet: what that needs can't be loaded any more while Python ends.
             if self._target.folder and self._posted_at and not self._trouble:
                 self.flush()
-                self._insert_posts(self._client(), self._unposted)
+                self._insert_posts(self._unposted)
         with self._flushing, self._reading:
             self._is_closed = True
             for client in (self._writer, self._reader):
@@ -327,10 +331,19 @@ class Store:
             self._note(f"{damaged} bytes of {path} are damaged: it is kept as {aside.name}, all else of it was used.")
 
     def _insert_points(self, kept: Sequence[Kept]) -> None:
-        table = table_of([(each.points, each.received_s) for each in kept])
-        self._client().insert_arrow(f"{self._target.database}.{POINTS}", table)
+        self._insert_rows(POINTS, kept, lambda some: table_of([(each.points, each.received_s) for each in some]))
 
-    def _insert(self, client: Client, kept: Sequence[Kept]) -> None:
+    def _insert_rows(self, table: str, rows: Sequence[T], table_of_rows: Callable[[Sequence[T]], pa.Table]) -> None:
+        """ClickHouse wants room for what isn't packed yet: where the disk is nearly full, less at once still fits."""
+        try:
+            self._client().insert_arrow(f"{self._target.database}.{table}", table_of_rows(rows))
+        except AWAY as error:
+            if NO_SPACE not in str(error) or len(rows) == 1:
+                raise
+            for some in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+                self._insert_rows(table, some, table_of_rows)
+
+    def _insert(self, kept: Sequence[Kept]) -> None:
         try:
             self._insert_points(kept)
         except FAILED as error:
@@ -339,12 +352,11 @@ class Store:
             self._keep_aside(sift(kept, self._insert_points))
         self._note_kept(kept)
         self._insert_posts(
-            client,
             {
                 host: each
                 for host, each in self._unposted.items()
                 if each.received_s - self._posted_at.get(host, 0) >= POST_EVERY_S
-            },
+            }
         )
 
     def _keep_aside(self, refused: Sequence[Refused]) -> None:
@@ -361,19 +373,23 @@ class Store:
             if each.number:
                 self._numbers.setdefault(each.points.host, Numbers()).add(each.number)
 
-    def _insert_posts(self, client: Client, due: dict[str, Kept]) -> None:
+    def _insert_posts(self, due: dict[str, Kept]) -> None:
         if not due:
             return
-        received = [int(each.received_s * 1000) for each in due.values()]
-        rows = {
-            "host": pa.array(list(due)),
-            "received": pa.array(received, pa.timestamp("ms", tz="UTC")),
-            "post": pa.array([self._with_numbers(host, each) for host, each in due.items()]),
-        }
-        client.insert_arrow(f"{self._target.database}.{POSTS}", pa.table(rows))
+        self._insert_rows(POSTS, list(due.items()), self._table_of_posts)
         self._posted_at |= {host: each.received_s for host, each in due.items()}
         for host in list(due):
             self._unposted.pop(host, None)
+
+    def _table_of_posts(self, due: Sequence[tuple[str, Kept]]) -> pa.Table:
+        received = [int(each.received_s * 1000) for _, each in due]
+        return pa.table(
+            {
+                "host": pa.array([host for host, _ in due]),
+                "received": pa.array(received, pa.timestamp("ms", tz="UTC")),
+                "post": pa.array([self._with_numbers(host, each) for host, each in due]),
+            }
+        )
 
     def _with_numbers(self, host: str, kept: Kept) -> str:
         numbers = self._numbers.get(host)
