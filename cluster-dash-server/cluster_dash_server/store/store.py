@@ -144,14 +144,14 @@ class Store:
 
     def _begin(self, restore: Restore) -> None:
         """The journal's posts are newer than the store's."""
-        newest: dict[str, Kept] = {}
-        self.flush(lambda kept: newest.update((each.points.host, each) for each in kept if each.is_newest))
         is_whole = not self._note_left_out()
         latest = {host: (orjson.loads(post), received_s) for host, post, received_s in self._latest_posts()}
         for host, (post, _) in latest.items():
             numbers = post.pop(NUMBERS, ())
             if is_whole:  # else the moles are asked for all that they have
                 self._note_kept_before(host, numbers)
+        newest: dict[str, Kept] = {}
+        self.flush(lambda kept: newest.update((each.points.host, each) for each in kept if each.is_newest))
         latest |= {host: (kept.document.read(), kept.received_s) for host, kept in newest.items()}
         for host, (post, received_s) in latest.items():
             try:
