@@ -100,13 +100,13 @@ def stored(server: Server) -> dict[str, list[int]]:
     return {each["host"]: [int(value) for value in each["value"]] for each in series(server, metric="sys.load_1m")}
 
 
-@pytest.mark.parametrize("command", [SERVE, WAITRESS], ids=["serve", "waitress"])
-def test_each_post_that_was_acknowledged_is_there_once_after_kill_9(
-    start: Callable[..., Server], command: list[str]
+def test_each_post_that_was_acknowledged_is_there_once_after_kill_9_of_bare_waitress(
+    start: Callable[..., Server],
 ) -> None:
-    server = start(command)
+    """And of `serve`: test_kills.py."""
+    server = start(WAITRESS)
     with Load(server) as load:
-        for kill in range(6):
+        for kill in range(3):
             enough = load.count + 5
             until(lambda enough=enough: load.count > enough, 30)
             time.sleep(random.Random(kill).random() * 0.6)

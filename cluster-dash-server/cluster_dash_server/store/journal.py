@@ -23,8 +23,15 @@ log = logging.getLogger(__name__)
 
 SUFFIX = ".journal"
 LOCK = "in-use"
+ROOM_SHARE = 1024
+"""So small a part of the journal that is free is room: else each post that just fits were the end of the trouble."""
 MAX_ITEMS = 20_000
 """That are kept in memory while the store takes nothing; what is older is read from its file again."""
+
+
+RESERVE_BYTES = 2**26
+RESERVE_SHARE = 0.1
+"""Of a disk, that the journal leaves free, the smaller of both: the store needs room to take what the journal has."""
 
 
 class JournalError(Exception):
@@ -76,6 +83,8 @@ class Journal:
         self._file: int | None = None
         self._size = 0
         self._broken: str | None = None
+        self._refusing: str | None = None
+        """Why the newest posts were not taken."""
 
     def append(self, payload: bytes, item: Any) -> None:
         """`item` is given back by `seal`, to save reading the file. Raises JournalError: then it is there or not."""
@@ -139,8 +148,26 @@ class Journal:
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing can be kept until a restart."""
-        return self._broken
+        """Why nothing is kept now."""
+        return self._broken or self._refusing
+
+    def has_room(self) -> bool:
+        """Whether the next posts can be written. What was refused for want of room counts as over then."""
+        try:
+            self._check_room(self._most_bytes // ROOM_SHARE)
+        except (JournalError, OSError):
+            return False
+        self._refusing = None
+        return True
+
+    def _check_room(self, size: int) -> None:
+        """Raises JournalError, OSError."""
+        if self.bytes + size > self._most_bytes:
+            raise JournalError(f"the journal is full ({self._most_bytes >> 20} MiB, [store] journal_mib)")
+        disk = os.statvfs(self.folder)
+        free = disk.f_bavail * disk.f_frsize
+        if free - size < min(RESERVE_BYTES, RESERVE_SHARE * disk.f_blocks * disk.f_frsize):
+            raise JournalError(f"the disk is full: {free >> 20} MiB are left for {self.folder}, which the store needs")
 
     def close(self) -> None:
         with self._writing:
@@ -155,12 +182,14 @@ class Journal:
         try:
             if self._broken:
                 raise JournalError(self._broken)
-            if self.bytes + len(content) > self._most_bytes:
-                raise JournalError(f"the journal is full ({self._most_bytes >> 20} MiB, [store] journal_mib)")
+            self._check_room(len(content))
             self._write_to_file(content)
         except JournalError as error:
-            group.error = error
+            if not self._refusing:
+                log.error("posts are refused: %s", error)
+            group.error, self._refusing = error, str(error)
             return
+        self._refusing = None
         self._keep_items(group.items)
 
     def _keep_items(self, items: list[Any]) -> None:

@@ -11,9 +11,9 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import pyarrow as pa
@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 for noisy in ("urllib3.connectionpool", "clickhouse_connect"):
     logging.getLogger(noisy).setLevel(logging.CRITICAL)  # they log each try, which is told here once
 
+T = TypeVar("T")
 AWAY = (ClickHouseError, OSError)
 """What is tried again: nothing is lost meanwhile."""
 FAILED = (*AWAY, *NO_TABLE)
@@ -68,6 +69,7 @@ TRIES = 3
 MOST_NOTES = 5
 LONGEST_QUESTION_S = 10
 OUT_OF_TIME = "TIMEOUT_EXCEEDED"
+NO_SPACE = "NOT_ENOUGH_SPACE"
 
 
 class Store:
@@ -137,13 +139,15 @@ class Store:
         before the start.
         """
         began = self._monotonic()
+        if self._journal.trouble and self._journal.has_room():
+            log.info("posts are taken again")
         try:
             if not self._is_open:
                 self._begin(restore)
             else:
                 self.flush()
                 if self._has_others_hosts:
-                    self._restore_latest(restore, {})
+                    self._restore(restore, self._latest_known())
         except FAILED as error:
             self._failures += 1
             self._note_trouble(error)
@@ -157,27 +161,31 @@ class Store:
 
     def _begin(self, restore: Restore) -> None:
         """The journal's posts are newer than the store's."""
+        latest = self._latest_known()
         newest: dict[str, Kept] = {}
         self.flush(lambda kept: newest.update((each.points.host, each) for each in kept if each.is_newest))
-        self._note_own_start(self._restore_latest(restore, newest))
+        latest |= {host: (kept.document.read(), kept.received_s) for host, kept in newest.items()}
+        self._restore(restore, latest)
+        self._note_own_start([received_s for _, received_s in latest.values()])
         self._is_open = True
 
-    def _restore_latest(self, restore: Restore, newest: Mapping[str, Kept]) -> list[float]:
-        """Of each host the store's latest post, or that of `newest`. Returns when they came."""
+    def _latest_known(self) -> dict[str, tuple[dict[str, Any], float]]:
+        """Of each host the store's latest post, and when it came."""
         is_whole = not self._note_left_out()
         latest = {host: (orjson.loads(post), received_s) for host, post, received_s in self._latest_posts()}
         for host, (post, _) in latest.items():
             numbers = post.pop(NUMBERS, ())
             if is_whole:  # else the moles are asked for all that they have
                 self._note_kept_before(host, numbers)
-        latest |= {host: (kept.document.read(), kept.received_s) for host, kept in newest.items()}
+        return latest
+
+    def _restore(self, restore: Restore, latest: dict[str, tuple[dict[str, Any], float]]) -> None:
         for host, (post, received_s) in latest.items():
             try:
                 restore(post, received_s, self._numbers.get(host) or Numbers())
             except (LookupError, ValueError, TypeError, AttributeError):
                 log.exception("the latest post of %s can't be used: the host is back with its next one", quoted(host))
         self._has_others_hosts = False
-        return [received_s for _, received_s in latest.values()]
 
     def _note_kept_before(self, host: str, dumped: Any) -> None:
         try:
@@ -202,7 +210,7 @@ class Store:
                 if see:
                     see(kept)
                 if kept:
-                    self._insert(self._client(), kept)
+                    self._insert(kept)
                 for file in files:
                     self._journal.remove(file.number)
             self._take_out_forgotten()
@@ -229,7 +237,7 @@ class Store:
         try:
             self.flush()
             with self._flushing:
-                self._insert_posts(self._client(), self._unposted)
+                self._insert_posts(self._unposted)
         except FAILED as error:
             raise StoreAway(worded(error)) from None
 
@@ -247,8 +255,8 @@ class Store:
         self._has_others_hosts = True
 
     def ask(self, sql: str, parameters: dict[str, Any]) -> Any:
-        """An Arrow table. `{table}` in the SQL stands for `metric_points`, a repeated row once, `{metric_points_1m}` and
-        its like for the tiers, `{events}` for that. Raises StoreAway, TooSlow.
+        """An Arrow table. `{table}` in the SQL stands for `metric_points`, a repeated row once; `{metric_points_1m}`
+        and its like for the tiers, `{events}` for that. Raises StoreAway, TooSlow.
         """
         sql = sql.replace("{table}", self._points)
         for table in (*(tier.table for tier in TIERS), EVENTS):
@@ -301,7 +309,7 @@ class Store:
         folder = self._target.folder
         if folder is None or self._set_part_aside(self._writer, error):
             return
-        if NOT_OPENED in str(error) and self._failures >= TRIES:
+        if NOT_OPENED in str(error) and self._failures >= TRIES and self._journal.has_room():
             try:
                 aside = move_all(folder / "clickhouse", self._wall())
             except OSError as why:
@@ -342,7 +350,7 @@ class Store:
             # Not where nothing was inserted yet: what that needs can't be loaded any more while Python ends.
             if self._target.folder and self._posted_at and not self._trouble:
                 self.flush()
-                self._insert_posts(self._client(), self._unposted)
+                self._insert_posts(self._unposted)
         with self._flushing:
             self._is_closed = True
         self.rollups.close()
@@ -395,25 +403,36 @@ class Store:
             self._note(f"{damaged} bytes of {path} are damaged: it is kept as {aside.name}, all else of it was used.")
 
     def _insert_points(self, kept: Sequence[Kept]) -> None:
-        table = self._columns.table_of([(each.points, each.received_s) for each in kept])
-        self._client().insert_arrow(f"{self._target.database}.{POINTS}", table, settings=UNMERGED)
+        self._insert_rows(
+            POINTS, kept, lambda some: self._columns.table_of([(each.points, each.received_s) for each in some])
+        )
 
-    def _insert(self, client: Client, kept: Sequence[Kept]) -> None:
+    def _insert_rows(self, table: str, rows: Sequence[T], table_of_rows: Callable[[Sequence[T]], pa.Table]) -> None:
+        """ClickHouse wants room for what isn't packed yet: where the disk is nearly full, less at once still fits."""
+        try:
+            self._client().insert_arrow(f"{self._target.database}.{table}", table_of_rows(rows), settings=UNMERGED)
+        except AWAY as error:
+            if NO_SPACE not in str(error) or len(rows) == 1:
+                raise
+            for some in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+                self._insert_rows(table, some, table_of_rows)
+
+    def _insert(self, kept: Sequence[Kept]) -> None:
         try:
             self._insert_points(kept)
         except FAILED as error:
             if self._failures < TRIES - 1 or not is_refusal(error):
                 raise
             self._keep_aside(sift(kept, self._insert_points))
-        self.rollups.note(client, ((each.points.host, event_time_of(each.points, each.received_s)) for each in kept))
+        came = ((each.points.host, event_time_of(each.points, each.received_s)) for each in kept)
+        self.rollups.note(self._client(), came)
         self._note_kept(kept)
         self._insert_posts(
-            client,
             {
                 host: each
                 for host, each in self._unposted.items()
                 if each.received_s - self._posted_at.get(host, 0) >= POST_EVERY_S
-            },
+            }
         )
 
     def _keep_aside(self, refused: Sequence[Refused]) -> None:
@@ -430,19 +449,23 @@ class Store:
             if each.number:
                 self._numbers.setdefault(each.points.host, Numbers()).add(each.number)
 
-    def _insert_posts(self, client: Client, due: dict[str, Kept]) -> None:
+    def _insert_posts(self, due: dict[str, Kept]) -> None:
         if not due:
             return
-        received = [int(each.received_s * 1000) for each in due.values()]
-        rows = {
-            "host": pa.array(list(due)),
-            "received": pa.array(received, pa.timestamp("ms", tz="UTC")),
-            "post": pa.array([self._with_numbers(host, each) for host, each in due.items()]),
-        }
-        client.insert_arrow(f"{self._target.database}.{POSTS}", pa.table(rows))
+        self._insert_rows(POSTS, list(due.items()), self._table_of_posts)
         self._posted_at |= {host: each.received_s for host, each in due.items()}
         for host in list(due):
             self._unposted.pop(host, None)
+
+    def _table_of_posts(self, due: Sequence[tuple[str, Kept]]) -> pa.Table:
+        received = [int(each.received_s * 1000) for _, each in due]
+        return pa.table(
+            {
+                "host": pa.array([host for host, _ in due]),
+                "received": pa.array(received, pa.timestamp("ms", tz="UTC")),
+                "post": pa.array([self._with_numbers(host, each) for host, each in due]),
+            }
+        )
 
     def _with_numbers(self, host: str, kept: Kept) -> str:
         numbers = self._numbers.get(host)
