@@ -88,22 +88,22 @@ class Sender:
             if events & selectors.EVENT_READ:
                 received = self.socket.recv(65536)
                 if not received:
-                    return self._end(selector, 0)
+                    return self.end(selector, 0)
                 self.waiting += received
         except BlockingIOError:
             return None
         except OSError:
-            return self._end(selector, 0)
+            return self.end(selector, 0)
         if not self.is_whole():
             return None
         status = int(self.waiting[9:12])
-        return status if self.keep else self._end(selector, status)
+        return status if self.keep else self.end(selector, status)
 
     def is_whole(self) -> bool:
         """Whether the answer is there."""
         return b"}\n" in self.waiting
 
-    def _end(self, selector: selectors.BaseSelector, status: int) -> int:
+    def end(self, selector: selectors.BaseSelector, status: int) -> int:
         assert self.socket is not None
         selector.unregister(self.socket)
         self.socket.close()

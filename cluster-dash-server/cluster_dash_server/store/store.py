@@ -53,7 +53,7 @@ NUMBERS = "kept_numbers"
 
 FLUSH_S = 1.0
 RETRY_S = 5.0
-REST = 4.0
+REST = 20.0
 """So many times as long as an insert took does the next one wait: fewer and larger parts cost ClickHouse less."""
 LONGEST_PAUSE_S = 5.0
 UNMERGED = {"optimize_on_insert": 0}
