@@ -28,6 +28,7 @@ from .live.clock import Clock, since_boot
 from .live.hosts import Hosts
 from .receive import batch
 from .receive.access import Gate
+from .receive.counts import Counts
 from .receive.posts import Posts
 from .receive.schema import Schema
 from .receive.tokens import Tokens, token_path
@@ -38,6 +39,9 @@ from .views import api, assets, charts, frame, legacy, login, removal, series, s
 from .views.clock import clock_facts, clock_warnings
 from .views.fleet.model import Fleets
 from .views.health import Health
+from .views.prometheus.fleet import FleetText
+from .views.prometheus.page import Page
+from .views.prometheus.server import ServerCollector
 
 __version__ = "0.1.0"
 
@@ -94,7 +98,8 @@ def create_app(
         control = Control(store.folder, store.transfer, store.look_for_hosts)
         background.append(Background("answer backups", control.step))
 
-    receive = Posts(gate, hosts, schema, config.limits)
+    counts = Counts()
+    receive = Posts(gate, hosts, schema, config.limits, counts)
     app = Flask(__name__)
     app.extensions["held_streams"] = held
     app.extensions["keeps_on_disk"] = store is not None
@@ -105,12 +110,14 @@ def create_app(
     if password := config.access.viewing_password:
         login.register(app, Viewing(password, read_secret(tokens.path.with_name("viewing.key")), wall, monotonic))
     app.register_blueprint(receive.routes())
-    app.register_blueprint(batch.routes(gate, hosts, schema, config.limits))
+    app.register_blueprint(batch.routes(gate, hosts, schema, config.limits, counts))
     app.register_blueprint(status.routes(hosts, fleets, warnings))
     app.register_blueprint(removal.routes(hosts, gate.admit_removal))
     app.register_blueprint(stream.routes(fleets, hosts.changes, config, held))
     app.register_blueprint(api.routes(fleets))
     app.register_blueprint(series.routes(store, wall))
+    measured = ServerCollector(__version__, counts, background, held, store)
+    app.register_blueprint(Page(measured, FleetText(hosts, fleets.named.expected).text, monotonic).routes())
     app.register_blueprint(charts.routes(hosts))
     app.register_blueprint(legacy.routes(hosts))
     app.register_blueprint(assets.routes(plotly))

@@ -17,6 +17,7 @@ from ..live.hosts import Hosts
 from ..live.identity import Sender
 from .access import Gate, bearer
 from .bodies import Body, check_form, count_values, parse, size_of
+from .counts import Counts
 from .envelope import Envelope
 from .posts import take, told
 from .schema import Schema
@@ -24,7 +25,7 @@ from .schema import Schema
 _LEADING_AUTH_CODE = re.compile(rb'\s*\{\s*"auth_code"\s*:\s*("(?:[^"\\]|\\.){0,4096}")')
 
 
-def routes(gate: Gate, hosts: Hosts, schema: Schema, limits: Limits) -> Blueprint:
+def routes(gate: Gate, hosts: Hosts, schema: Schema, limits: Limits, counts: Counts) -> Blueprint:
     blueprint = Blueprint("batch", __name__)
 
     def take_one(text: memoryview, sender: Sender) -> dict[str, Any]:
@@ -37,8 +38,11 @@ def routes(gate: Gate, hosts: Hosts, schema: Schema, limits: Limits) -> Blueprin
             check_form("the post", post, body, limits)
             if isinstance(post, dict):
                 post["auth_code"] = ""
-            return told(take(gate, hosts, schema, post, sender))
+            seen = take(gate, hosts, schema, post, sender)
+            counts.take(seen)
+            return told(seen)
         except Refusal as refusal:
+            counts.refuse(refusal.status)
             return {"success": False, "msg": str(refusal)}
 
     @blueprint.post("/batch")

@@ -22,6 +22,7 @@ from ..points import points_of_post
 from ..store import NotKept
 from .access import Gate
 from .bodies import check_form, parse, read_post
+from .counts import Counts
 from .schema import SCHEMA, Schema
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,9 @@ class Posts:
     making a request and a response of it costs as much as the post. Flask knows the route, too, for its methods.
     """
 
-    def __init__(self, gate: Gate, hosts: Hosts, schema: Schema, limits: Limits) -> None:
+    def __init__(self, gate: Gate, hosts: Hosts, schema: Schema, limits: Limits, counts: Counts | None = None) -> None:
         self._gate, self._hosts, self._schema, self._limits = gate, hosts, schema, limits
+        self._counts = counts or Counts()
 
     def receive(self, environ: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         """The answer's document and its headers. Raises Refusal."""
@@ -55,7 +57,9 @@ class Posts:
         sender = self._gate.admit(post.get("auth_code"), environ)  # before the rest: else no work is done
         check_form("the post", post, body, self._limits)
         post.setdefault("auth_code", "")  # it came as a header
-        answer = told(take(self._gate, self._hosts, self._schema, post, sender))
+        seen = take(self._gate, self._hosts, self._schema, post, sender)
+        self._counts.take(seen)
+        answer = told(seen)
         if "mole" not in post:  # the original's moles and scripts get the original's answer
             return answer, []
         return answer | {"server_time": time.time()}, [("Accept-Encoding", "gzip")]
@@ -78,6 +82,7 @@ class Posts:
         try:
             return (200, *self.receive(environ))
         except Refusal as refusal:
+            self._counts.refuse(refusal.status)
             log_refusal(environ.get("REMOTE_ADDR"), refusal)
             return refusal.status, {"success": False, "msg": str(refusal)}, refusal.headers.copy()
         except Exception:

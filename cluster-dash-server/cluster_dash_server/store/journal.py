@@ -59,7 +59,7 @@ class Journal:
     """Opening it takes the folder for this process. Raises JournalInUse, OSError."""
 
     def __init__(self, folder: Path, most_bytes: int, sync: Callable[[int], None] = os.fdatasync) -> None:
-        self.folder, self._most_bytes, self._sync = folder, most_bytes, sync
+        self.folder, self.most_bytes, self._sync = folder, most_bytes, sync
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock_file = _take(folder)
         self._lock = threading.Lock()
@@ -146,8 +146,8 @@ class Journal:
         try:
             if self._broken:
                 raise JournalError(self._broken)
-            if self.bytes + len(content) > self._most_bytes:
-                raise JournalError(f"the journal is full ({self._most_bytes >> 20} MiB, [store] journal_mib)")
+            if self.bytes + len(content) > self.most_bytes:
+                raise JournalError(f"the journal is full ({self.most_bytes >> 20} MiB, [store] journal_mib)")
             self._write_to_file(content)
         except JournalError as error:
             group.error = error
