@@ -87,6 +87,7 @@ def test_values_have_prometheus_names_and_base_units(client: FlaskClient, clock:
     assert value(found, "cpu_ratio", host="gpu01") == 0.375
     assert value(found, "disk_ratio", host="gpu01", mount="/") == pytest.approx(0.464)
     assert value(found, "uptime_seconds", host="gpu01") == 100
+    assert value(found, "cpu_number", host="gpu01") == 64
     assert value(found, "gpu_state", **gpu, state="busy") == 1
     assert value(found, "gpu_state", host="gpu01", gpu="1", state="free") == 1
     uuid = "GPU-00000000-aaaa-bbbb-cccc-000000000000"

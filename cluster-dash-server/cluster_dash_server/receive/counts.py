@@ -7,13 +7,15 @@ from collections import Counter
 
 from ..live.sequences import Seen
 
+TAKEN = (Seen.NEW, Seen.DUPLICATE, Seen.LATE)
+
 
 class Counts:
     """Safe for threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._taken: Counter[Seen] = Counter(dict.fromkeys(Seen, 0))
+        self._taken: Counter[Seen] = Counter(dict.fromkeys(TAKEN, 0))
         self._refused: Counter[int] = Counter()
 
     def take(self, seen: Seen) -> None:

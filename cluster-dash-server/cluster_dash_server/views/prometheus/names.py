@@ -20,6 +20,7 @@ UNITS = (
     ("_bytes_per_s", "_bytes_per_second", 1, 1),
     ("_per_s", "_per_second", 1, 1),
     ("_percent", "_ratio", 1, 100),
+    ("_count", "_number", 1, 1),  # with its ending Prometheus takes it for a part of a histogram
     ("_mhz", "_hertz", 1_000_000, 1),
     ("_ms", "_seconds", 1, 1000),
     ("_us", "_seconds", 1, 1_000_000),
