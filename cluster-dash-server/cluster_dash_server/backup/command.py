@@ -95,7 +95,8 @@ def _told(name: str, run: Run, asked: argparse.Namespace) -> int:
     except StoreAway as error:
         return _fail(f"{name} was broken off: {error}{AGAIN}")
     except OSError as error:
-        return _fail(f"{name} was broken off: {error.filename or ''}: {error.strerror}{AGAIN}")
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{name} was broken off: {where}{error.strerror}{AGAIN}")
     except KeyboardInterrupt:
         return _fail(f"{name} was broken off by you{AGAIN}")
 
