@@ -22,13 +22,13 @@ from . import errors, logs
 from .background import Background, stop_all
 from .backup.control import Control
 from .config import Config, ConfigError, read_config
+from .counts import Counts
 from .headers import add_headers
 from .hostcheck import check_host
 from .live.clock import Clock, since_boot
 from .live.hosts import Hosts
 from .receive import batch
 from .receive.access import Gate
-from .receive.counts import Counts
 from .receive.posts import Posts
 from .receive.schema import Schema
 from .receive.tokens import Tokens, token_path

@@ -12,12 +12,12 @@ import orjson
 from flask import Blueprint, Response, jsonify, request
 
 from ..config import Limits
+from ..counts import Counts
 from ..errors import Refusal
 from ..live.hosts import Hosts
 from ..live.identity import Sender
 from .access import Gate, bearer
 from .bodies import Body, check_form, count_values, parse, size_of
-from .counts import Counts
 from .envelope import Envelope
 from .posts import take, told
 from .schema import Schema

@@ -12,6 +12,7 @@ import orjson
 from flask import Blueprint, Response, jsonify, request
 
 from ..config import Limits
+from ..counts import Counts
 from ..errors import FAILED, Refusal, log_refusal
 from ..hostcheck import WsgiApp
 from ..live.claim import NameTaken, NumberTaken
@@ -22,7 +23,6 @@ from ..points import points_of_post
 from ..store import NotKept
 from .access import Gate
 from .bodies import check_form, parse, read_post
-from .counts import Counts
 from .schema import SCHEMA, Schema
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from ...background import Background
-from ...receive.counts import Counts
+from ...counts import Counts
 from ..stream import Held
 from .names import SERVER
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-from ..live.sequences import Seen
+from .live.sequences import Seen
 
 TAKEN = (Seen.NEW, Seen.DUPLICATE, Seen.LATE)
 
