@@ -23,6 +23,7 @@ from . import errors, logs
 from .background import Background, stop_all
 from .backup.control import Control
 from .config import Config, ConfigError, read_config
+from .counts import Counts
 from .headers import add_headers
 from .hostcheck import check_host
 from .live.clock import Clock, since_boot
@@ -39,6 +40,9 @@ from .views import api, assets, charts, events, frame, legacy, login, removal, s
 from .views.clock import clock_facts, clock_warnings
 from .views.fleet.model import Fleets
 from .views.health import Health
+from .views.prometheus.fleet import FleetText
+from .views.prometheus.page import Page
+from .views.prometheus.server import ServerCollector
 
 __version__ = "0.1.0"
 
@@ -96,7 +100,8 @@ def create_app(
         background.append(Background("answer backups", control.step))
         background.append(Background("roll the history up", store.rollups.step))
 
-    receive = Posts(gate, hosts, schema, config.limits)
+    counts = Counts()
+    receive = Posts(gate, hosts, schema, config.limits, counts)
     app = Flask(__name__)
     app.extensions["held_streams"] = held
     app.extensions["keeps_on_disk"] = store is not None
@@ -107,7 +112,7 @@ def create_app(
     if password := config.access.viewing_password:
         login.register(app, Viewing(password, read_secret(tokens.path.with_name("viewing.key")), wall, monotonic))
     app.register_blueprint(receive.routes())
-    app.register_blueprint(batch.routes(gate, hosts, schema, config.limits))
+    app.register_blueprint(batch.routes(gate, hosts, schema, config.limits, counts))
     has_uplot = assets.has_uplot(Path(app.static_folder or ""))
     app.register_blueprint(status.routes(hosts, fleets, warnings, has_store=store is not None, has_uplot=has_uplot))
     app.register_blueprint(removal.routes(hosts, gate.admit_removal))
@@ -115,6 +120,8 @@ def create_app(
     app.register_blueprint(api.routes(fleets))
     app.register_blueprint(series.routes(store, wall))
     app.register_blueprint(events.routes(store, wall))
+    measured = ServerCollector(__version__, counts, background, held, store)
+    app.register_blueprint(Page(measured, FleetText(hosts, fleets.named.expected).text, monotonic).routes())
     app.register_blueprint(charts.routes(hosts, store))
     app.register_blueprint(legacy.routes(hosts, store))
     app.register_blueprint(assets.routes(plotly))

@@ -284,7 +284,12 @@ def test_export_has_what_was_asked_for_once(start: Callable[[str], Server], tmp_
         tmp_path / "state", "export", "--from", "2020-01-01", "--to", "2020-01-02T00:00+01:00", tmp_path / "y.parquet"
     )
     assert ARROW.read_table(tmp_path / "y.parquet").num_rows == 0
-    for wrong in (["--from", "never", "z.parquet"], ["--from", "5", "--to", "4", "z.parquet"], ["--from", "5", "z"]):
+    for wrong in (
+        ["--from", "never", "z.parquet"],
+        ["--from", "nan", "z.parquet"],
+        ["--from", "5", "--to", "4", "z.parquet"],
+        ["--from", "5", "z"],
+    ):
         assert here("export", *wrong) == 2
 
 

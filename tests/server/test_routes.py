@@ -27,6 +27,7 @@ TABLE: dict[str, dict[str, set[str]]] = {
     "/api/events": {"anybody": READ},
     "/api/series": {"anybody": READ},
     "/api/metrics": {"anybody": READ},
+    "/metrics": {"anybody": READ},
     "/free.txt": {"anybody": READ},
     "/gpu-data": {"anybody": READ},
     "/cpu-data": {"anybody": READ},

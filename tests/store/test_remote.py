@@ -187,6 +187,7 @@ def test_one_that_is_away_later_and_at_the_start_is_told_and_gets_all_once_it_is
     assert "The store is" in str(server.get("/health").json()["reasons"])
     assert "behind (Connection refused)" in server.get("/").text
     assert server.get("/api/series?metric=sys.load_1m").headers["Retry-After"]
+    assert "cluster_dash_server_store_up 0.0\n" in server.get("/metrics").text
     server.kill()  # what waits outlives the server too
     server.start_without_waiting()
     post(server, *range(31, 41))

@@ -32,6 +32,9 @@ WHERE = (
 )
 
 
+LATEST_S = 2**33
+
+
 def add(commands: Any) -> None:
     """`commands` as argparse's add_subparsers gives it."""
     _add(
@@ -92,7 +95,8 @@ def _told(name: str, run: Run, asked: argparse.Namespace) -> int:
     except StoreAway as error:
         return _fail(f"{name} was broken off: {error}{AGAIN}")
     except OSError as error:
-        return _fail(f"{name} was broken off: {error.filename or ''}: {error.strerror}{AGAIN}")
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{name} was broken off: {where}{error.strerror}{AGAIN}")
     except KeyboardInterrupt:
         return _fail(f"{name} was broken off by you{AGAIN}")
 
@@ -157,8 +161,11 @@ def _size(manifest: Manifest) -> str:
 
 
 def _time(text: str) -> float:
-    """Unix seconds. Raises ValueError, which argparse words by the name of this function."""
+    """Unix seconds. Raises ValueError, which argparse tells as a wrong use."""
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        return datetime.fromisoformat(text).astimezone().timestamp()
+        seconds = datetime.fromisoformat(text).astimezone().timestamp()
+    if not 0 <= seconds < LATEST_S:
+        raise ValueError(text)
+    return seconds

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NAME = "control.socket"
-WAIT_S = 0.5
+WAIT_MS = 500
 IDLE_S = 60.0
 """A client that is silent for longer in the midst of its work is dropped."""
 _CREDENTIALS = struct.Struct("3i")
@@ -42,10 +42,16 @@ class Control:
         self._listener: socket.socket | None = None
         self._at_work: Transfer | None = None
 
-    def step(self) -> float:
+    def step(self) -> float | None:
         if self._listener is None:
-            self._listener = _listen(self._folder)
-        if select.select([self._listener], [], [], WAIT_S)[0]:
+            try:
+                self._listener = _listen(self._folder)
+            except OSError as error:  # a file system without sockets; all else goes on
+                log.warning("no backup while this server runs: %s: %s", self._folder / NAME, error.strerror)
+                return None
+        poll = select.poll()  # select() takes no descriptor beyond 1023
+        poll.register(self._listener, select.POLLIN)
+        if poll.poll(WAIT_MS):
             client, _ = self._listener.accept()
             with client, contextlib.suppress(OSError):  # it left
                 if _may_ask(client):

@@ -12,6 +12,7 @@ import orjson
 from flask import Blueprint, Response, jsonify, request
 
 from ..config import Limits
+from ..counts import Counts
 from ..errors import Refusal
 from ..live.hosts import Hosts
 from ..live.identity import Sender
@@ -26,7 +27,7 @@ from .schema import Schema
 _LEADING_AUTH_CODE = re.compile(rb'\s*\{\s*"auth_code"\s*:\s*("(?:[^"\\]|\\.){0,4096}")')
 
 
-def routes(gate: Gate, hosts: Hosts, schema: Schema, limits: Limits) -> Blueprint:
+def routes(gate: Gate, hosts: Hosts, schema: Schema, limits: Limits, counts: Counts) -> Blueprint:
     blueprint = Blueprint("batch", __name__)
 
     def take_one(text: memoryview, sender: Sender, taken: dict[str, tuple[Any, Seen]]) -> dict[str, Any]:
@@ -44,8 +45,10 @@ def routes(gate: Gate, hosts: Hosts, schema: Schema, limits: Limits) -> Blueprin
             seen = take(gate, hosts, schema, post, sender)
             if number := number_of(cast("dict[str, Any]", post)):
                 taken[number.mole_id] = post, seen
+            counts.take(seen)
             return told(seen)
         except Refusal as refusal:
+            counts.refuse(refusal.status)
             return {"success": False, "msg": str(refusal)}
 
     @blueprint.post("/batch")

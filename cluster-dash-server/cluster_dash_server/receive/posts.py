@@ -12,6 +12,7 @@ import orjson
 from flask import Blueprint, Response, jsonify, request
 
 from ..config import Limits
+from ..counts import Counts
 from ..errors import FAILED, Refusal, log_refusal
 from ..hostcheck import WsgiApp
 from ..live.claim import NameTaken, NumberTaken
@@ -41,8 +42,9 @@ class Posts:
     making a request and a response of it costs as much as the post. Flask knows the route, too, for its methods.
     """
 
-    def __init__(self, gate: Gate, hosts: Hosts, schema: Schema, limits: Limits) -> None:
+    def __init__(self, gate: Gate, hosts: Hosts, schema: Schema, limits: Limits, counts: Counts | None = None) -> None:
         self._gate, self._hosts, self._schema, self._limits = gate, hosts, schema, limits
+        self._counts = counts or Counts()
 
     def receive(self, environ: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         """The answer's document and its headers. Raises Refusal."""
@@ -56,6 +58,7 @@ class Posts:
         check_form("the post", post, body, self._limits)
         post.setdefault("auth_code", "")  # it came as a header
         seen = take(self._gate, self._hosts, self._schema, post, sender)
+        self._counts.take(seen)
         if "mole" not in post:  # the original's moles and scripts get the original's answer
             return told(seen), []
         return told(seen) | self._hosts.asks(post, seen) | {"server_time": time.time()}, [("Accept-Encoding", "gzip")]
@@ -78,6 +81,7 @@ class Posts:
         try:
             return (200, *self.receive(environ))
         except Refusal as refusal:
+            self._counts.refuse(refusal.status)
             log_refusal(environ.get("REMOTE_ADDR"), refusal)
             return refusal.status, {"success": False, "msg": str(refusal)}, refusal.headers.copy()
         except Exception:

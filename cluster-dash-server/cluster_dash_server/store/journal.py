@@ -66,7 +66,7 @@ class Journal:
     """Opening it takes the folder for this process. Raises JournalInUse, OSError."""
 
     def __init__(self, folder: Path, most_bytes: int, sync: Callable[[int], None] = os.fdatasync) -> None:
-        self.folder, self._most_bytes, self._sync = folder, most_bytes, sync
+        self.folder, self.most_bytes, self._sync = folder, most_bytes, sync
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock_file = _take(folder)
         self._lock = threading.Lock()
@@ -154,7 +154,7 @@ class Journal:
     def has_room(self) -> bool:
         """Whether the next posts can be written. What was refused for want of room counts as over then."""
         try:
-            self._check_room(self._most_bytes // ROOM_SHARE)
+            self._check_room(self.most_bytes // ROOM_SHARE)
         except (JournalError, OSError):
             return False
         self._refusing = None
@@ -162,8 +162,8 @@ class Journal:
 
     def _check_room(self, size: int) -> None:
         """Raises JournalError, OSError."""
-        if self.bytes + size > self._most_bytes:
-            raise JournalError(f"the journal is full ({self._most_bytes >> 20} MiB, [store] journal_mib)")
+        if self.bytes + size > self.most_bytes:
+            raise JournalError(f"the journal is full ({self.most_bytes >> 20} MiB, [store] journal_mib)")
         disk = os.statvfs(self.folder)
         free = disk.f_bavail * disk.f_frsize
         if free - size < min(RESERVE_BYTES, RESERVE_SHARE * disk.f_blocks * disk.f_frsize):

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 import pyarrow as pa
@@ -70,6 +70,17 @@ MOST_NOTES = 5
 LONGEST_QUESTION_S = 10
 OUT_OF_TIME = "TIMEOUT_EXCEEDED"
 NO_SPACE = "NOT_ENOUGH_SPACE"
+
+
+class Facts(NamedTuple):
+    """How the store is."""
+
+    is_taking: bool
+    """Whether what was carried last was taken."""
+    behind_s: float
+    """Since all that was acknowledged was there."""
+    journal_bytes: int
+    journal_most_bytes: int
 
 
 class Store:
@@ -249,6 +260,10 @@ class Store:
     def folder(self) -> Path:
         """Where it keeps its files, the journal's at least."""
         return self._journal.folder.parent
+
+    def facts(self) -> Facts:
+        behind_s = self._monotonic() - self._carried_at_s
+        return Facts(not self._trouble, behind_s, self._journal.bytes, self._journal.most_bytes)
 
     def look_for_hosts(self) -> None:
         """The next step gives those that nobody knows to `restore`, as a start does."""

@@ -1,0 +1,1 @@
+"""`GET /metrics`: what an existing Prometheus reads."""
