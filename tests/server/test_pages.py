@@ -36,8 +36,10 @@ def test_the_list_of_routes_is_complete(app: Flask) -> None:
     assert rules == {
         *ROUTES,
         "/free.txt",
-        "/api/series",  # these two tell of the store: see tests/store
+        "/metrics",
+        "/api/series",  # these three tell of the store: see tests/store
         "/api/metrics",
+        "/api/events",
         "/remove-host/<path:name>",
         "/host/<path:name>",
         "/assets/<name>",

@@ -88,7 +88,7 @@ def filled_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def filled(site: Site, filled_state: Path) -> Site:
-    shutil.copytree(filled_state, site.state, symlinks=True)
+    shutil.copytree(filled_state, site.state, symlinks=True, ignore=shutil.ignore_patterns("*.socket"))
     return site
 
 

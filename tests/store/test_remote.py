@@ -223,13 +223,12 @@ def test_a_table_as_other_dashboards_make_it_is_used_as_it_is(
     order = random.Random(1).sample(range(11, 21), 10)
     post(server, *order)
     until(lambda: len(stored(server)) == 20, LONG_S)
+    engine.ask("INSERT INTO training_observability.metric_points SELECT * FROM training_observability.metric_points")
     assert stored(server) == numbers(20)
     assert sum(server.get("/api/series?metric=sys.load_1m&points=3").json()["series"][0]["count"]) == 20
     assert engine.ask("SHOW CREATE TABLE training_observability.metric_points") == before
     loss = server.get("/api/series?metric=loss&run=r").json()["series"]
     assert [(each["host"], each["value"]) for each in loss] == [("a", [2.0])]
-    rows = "SELECT count() FROM training_observability.metric_points WHERE metric = 'sys.load_1m'"
-    assert int(engine.ask(rows)) > 20  # so the question above had repeated rows to leave out
     backup = str(tmp_path / "backup")
     assert command(server, "backup", backup)[0] == 0
     code, told = command(server, "restore", backup)
