@@ -12,6 +12,7 @@ import psutil
 import pytest
 from clock_standin import ClockStandin, compile_clock
 
+SETTINGS = ("CLUSTER_DASH_", "CH_")
 NO_STORE = {"CLUSTER_DASH_STORE_URL": "none"}
 """What a server costs with a store, only its own tests pay."""
 
@@ -54,7 +55,7 @@ def open_sockets() -> set[str]:
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
     """No setting of the person who runs the tests reaches them."""
-    for name in [name for name in os.environ if name.startswith("CLUSTER_DASH_") and name not in NO_STORE]:
+    for name in [name for name in os.environ if name.startswith(SETTINGS) and name not in NO_STORE]:
         monkeypatch.delenv(name)
 
 

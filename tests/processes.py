@@ -36,7 +36,7 @@ def until(what: Callable[[], T], within_s: float = 10, message: str = "") -> T:
 
 
 def _ports_in(log: str) -> list[str]:
-    return re.findall(r"http://127\.0\.0\.1:(\d+)", log)
+    return re.findall(r"http://127\.0\.0\.1:(\d+)/?(?:\s|$)", log)  # not the address of a store
 
 
 class Program:
@@ -94,12 +94,16 @@ class Server(Program):
         self.port = port
 
     def start(self) -> Self:
+        self.start_without_waiting()
+        until(self.answers, START_S, "the server does not answer")
+        return self
+
+    def start_without_waiting(self) -> None:
+        """Until it listens only: it may have a reason to answer that it isn't well."""
         already = len(self.log)
         super().start()
         found = until(lambda: _ports_in(self._new_log(already)), START_S, "no address")
         self.port = int(found[-1])
-        until(self.answers, START_S, "the server does not answer")
-        return self
 
     def _new_log(self, already: int) -> str:
         assert self.process is not None

@@ -95,6 +95,7 @@ def create_app(
 
     if store:
         background.append(Background("carry posts into the store", lambda: store.step(hosts.restore)))
+        background.append(Background("roll the history up", store.rollups.step))
 
     receive = Posts(gate, hosts, schema, config.limits)
     app = Flask(__name__)

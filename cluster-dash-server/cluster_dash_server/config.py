@@ -2,7 +2,8 @@
 
 The file is what `CLUSTER_DASH_CONFIG` names, else what systemd hands over, else /etc/cluster-dash/server.toml where it
 exists. Each setting is
-overridden by `CLUSTER_DASH_<SECTION>_<KEY>`. `etc/server.toml` lists all of them.
+overridden by `CLUSTER_DASH_<SECTION>_<KEY>`. `etc/server.toml` lists all of them. Where `[store] url` is nowhere set,
+CH_HOST and its like are read (`store/seed_variables.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Annotated, Any, Literal, cast, get_args, get_origin
 import msgspec
 
 from .patterns import MOST_NAMES, PatternError, expand
+from .store.seed_variables import url_of
 
 PUBLISHED_PASSCODE = "lab_cluster_2025"
 """Stands in the public documentation: whoever can reach the server knows it."""
@@ -144,11 +146,18 @@ class Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The history that survives a restart."""
 
     url: str = ""
-    """Empty: within this process, its files in the server's state folder. See `store.engine.target_of`."""
+    """Empty: within this process, its files in the server's state folder. See `store.target.target_of`."""
     journal_mib: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 2048
     """What waits for the store; when it is full, posts are refused and the moles keep them."""
     raw_days: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 14
-    """How long each value is kept. Counts where the server makes the table."""
+    """How long each value is kept; as the three below in days, and where the server makes the table."""
+    minute_days: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 31
+    """How long the buckets of a minute are kept; as long as a point may be late."""
+    ten_minute_days: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 90
+    hour_days: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 730
+
+    def __repr__(self) -> str:
+        return f"Store(url={'***' if self.url else ''!r}, ...)"  # it may hold a password
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -179,7 +188,17 @@ def read_config(environ: Mapping[str, str] = os.environ, default_file: Path = DE
         if isinstance(table, dict):
             cast(dict[str, Any], table)[key] = environ[variable]
             sources[section, key] = variable
-    return _convert(settings, sources, str(path))
+    config = _convert(settings, sources, str(path))
+    return config if config.store.url else _with_seed_variables(config, environ)
+
+
+def _with_seed_variables(config: Config, environ: Mapping[str, str]) -> Config:
+    """Where nothing else says where the history is."""
+    try:
+        url = url_of(environ)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    return msgspec.structs.replace(config, store=msgspec.structs.replace(config.store, url=url)) if url else config
 
 
 def _handed_by_systemd(environ: Mapping[str, str]) -> Path | None:

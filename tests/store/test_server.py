@@ -270,7 +270,7 @@ def test_buckets_have_each_spike_and_lie_on_one_grid(start: Callable[..., Server
     asked = {"metric": "sys.cpu_percent", "from": now, "to": now + 3000, "points": 50}
     answer = requests.get(server.url + "/api/series", params=asked, timeout=30).json()
     [found], bucket_s = answer["series"], answer["bucket_s"]
-    assert bucket_s == 64
+    assert bucket_s == 60
     assert all(at % bucket_s == 0 for at in found["time"])
     assert sum(found["count"]) == 300
     assert max(found["max"]) == 100

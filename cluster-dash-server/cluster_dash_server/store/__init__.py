@@ -9,3 +9,10 @@ class NotKept(Exception):
 
 class StoreAway(Exception):
     """The store gives no answer; the text says why."""
+
+
+class TooSlow(Exception):
+    """A question took longer than it may."""
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"that takes longer than {limit_s:.0f} s: ask for a shorter time, fewer series, or points=500")

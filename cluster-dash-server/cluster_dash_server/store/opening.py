@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +10,13 @@ from typing import TYPE_CHECKING
 from ..config import ConfigError
 from ..config import Store as Settings
 from .journal import Journal, JournalInUse
+from .tables import Days
 from .target import StoreUrlError, target_of
 
 if TYPE_CHECKING:
     from .store import Store
+
+log = logging.getLogger(__name__)
 
 MIB = 2**20
 
@@ -37,4 +41,9 @@ def open_store(
         ) from None
     from .store import Store  # with it come hundreds of MB, which a server without a store needn't load
 
-    return Store(target, journal, settings.raw_days, monotonic, wall)
+    log.info("the history is kept in %s", target.shown)
+    return Store(target, journal, days_of(settings), monotonic, wall)
+
+
+def days_of(settings: Settings) -> Days:
+    return Days(settings.raw_days, settings.minute_days, settings.ten_minute_days, settings.hour_days)

@@ -1,16 +1,25 @@
-"""Takes a selection of series and a range of time, gives their points from the store: raw, or by buckets."""
+"""Takes a selection of series and a range of time, gives their points from the store: raw, or by buckets.
+
+Buckets lie on a fixed grid, the same for all series and however the range lies: seconds times a power of two, or a
+tier's length times a power of two. The first and the last are whole, so one that has ended is always the same.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .tables import TIERS
 
 if TYPE_CHECKING:
+    from .grouped import Series
     from .store import Store
 
-SHORTEST_BUCKET_S = 1
 MOST_ROWS = 500_000
 MOST_POINTS = 10_000
+DAY_S = 86_400
+LATEST_S = 2**32 - 1
+"""Of ClickHouse's DateTime."""
 
 
 class TooMuch(Exception):
@@ -34,97 +43,108 @@ class Selection:
     """The most of a series; None: every single one."""
 
 
-@dataclass(slots=True)
-class Series:
-    """Columns of one length, by time."""
+class Grid(NamedTuple):
+    """Which buckets answer a question."""
 
-    metric: str
-    unit: str
-    host: str
-    run_id: str
-    rank: int
-    device: int | None
-    tags_json: str
-    time: list[float] = field(default_factory=list)
-    """Unix seconds; of a bucket its start."""
-    value: list[float] = field(default_factory=list)
-    """Of a bucket the last."""
-    min: list[float] = field(default_factory=list)
-    max: list[float] = field(default_factory=list)
-    mean: list[float] = field(default_factory=list)
-    count: list[int] = field(default_factory=list)
-    """These four are empty where points are raw."""
+    tier: int
+    """0: the points themselves; else TIERS from 1."""
+    bucket_s: int
 
 
 KEY = "metric, host, run_id, rank, device, tags_json"
-NO_DEVICE = 65535
+# What is asked for stands in none of these: it goes as parameters.
+_PIECE = f"""SELECT {KEY}, unit, toInt64(toUnixTimestamp(bucket)) AS at_s, points, numbers, least, most, total, last,
+    last_time FROM {{source}} WHERE {{where}} AND bucket >= toDateTime({{start_s}}, 'UTC')
+    AND bucket < toDateTime({{end_s}}, 'UTC')"""  # noqa: S608
+_RAW_PIECE = f"""SELECT {KEY}, unit, toInt64(intDiv(toUnixTimestamp64Milli(event_time), 1000)) AS at_s,
+    toUInt64(1) AS points, toUInt64(isFinite(value)) AS numbers, value AS least, value AS most,
+    if(isFinite(value), value, 0) AS total, value AS last, event_time AS last_time
+    FROM {{{{table}}}} WHERE {{where}} AND event_time >= toDateTime({{start_s}}, 'UTC')
+    AND event_time < toDateTime({{end_s}}, 'UTC')"""  # noqa: S608
+_BUCKETS = f"""SELECT {KEY}, any(unit) AS its_unit, intDiv(at_s, {{bucket_s}}) * {{bucket_s}} AS time,
+    argMax(last, last_time) AS value, sum(points) AS count, sum(points) - sum(numbers) AS not_finite,
+    if(sum(numbers) = 0, nan, minIf(least, numbers > 0)) AS min,
+    if(sum(numbers) = 0, nan, maxIf(most, numbers > 0)) AS max,
+    if(sum(numbers) = 0, nan, sum(total) / sum(numbers)) AS mean
+    FROM ({{pieces}}) GROUP BY {KEY}, time ORDER BY {KEY}, time LIMIT {MOST_ROWS + 1}"""  # noqa: S608
+_RAW = f"""SELECT {KEY}, unit AS its_unit, toUnixTimestamp64Milli(event_time) / 1000 AS time, value
+    FROM {{{{table}}}} WHERE {{where}} AND event_time >= fromUnixTimestamp64Milli({{{{start:Int64}}}})
+    AND event_time < fromUnixTimestamp64Milli({{{{end:Int64}}}}) ORDER BY {KEY}, time LIMIT {MOST_ROWS + 1}"""  # noqa: S608
 
 
-def read_series(store: Store, wanted: Selection) -> tuple[list[Series], int]:
+def read_series(store: Store, wanted: Selection, now_s: float) -> tuple[list[Series], int]:
     """By metric, host, run, rank, device, tags; and the length of a bucket in seconds, 0 where every point is there.
 
-    Raises TooMuch, StoreAway.
+    Raises TooMuch, TooSlow, StoreAway.
     """
-    where, parameters = _where(wanted)
-    bucket_s = 0
-    if wanted.points is not None:
-        most = store.ask(
-            f"SELECT max(n) AS n FROM (SELECT count() AS n FROM {{table}} WHERE {where} GROUP BY {KEY})",  # noqa: S608
-            parameters,
-        )["n"].to_pylist()
-        if most and (most[0] or 0) > wanted.points:
-            bucket_s = bucket_of(wanted.end_s - wanted.start_s, wanted.points)
-    table = store.ask(_bucketed(where, bucket_s) if bucket_s else _raw(where), parameters)
-    if table.num_rows > MOST_ROWS:
-        raise TooMuch(f"that is more than {MOST_ROWS} points: ask for a shorter time, fewer series, or points=500")
-    return _grouped(table, bool(bucket_s)), bucket_s
+    if wanted.points is None:
+        return _read_raw(store, wanted), 0
+    days = store.rollups.days
+    grid = grid_of(wanted.end_s - wanted.start_s, wanted.points, now_s - wanted.start_s, days)
+    found = read_buckets(store, wanted, grid)
+    if all(each.count.sum() <= wanted.points for each in found):
+        raw = _read_raw(store, wanted)
+        has_all = days[0] is None or wanted.start_s >= now_s - days[0] * DAY_S
+        if has_all or sum(len(each.time) for each in raw) == sum(each.count.sum() for each in found):
+            return raw, 0
+    return found, grid.bucket_s
 
 
-def _raw(where: str) -> str:
-    columns = f"{KEY}, unit, toUnixTimestamp64Milli(event_time) / 1000 AS time, value AS last"
-    return f"SELECT {columns} FROM {{table}} WHERE {where} ORDER BY {KEY}, time LIMIT {MOST_ROWS + 1}"  # noqa: S608
-
-
-def _bucketed(where: str, bucket_s: int) -> str:
-    time = f"toFloat64(intDiv(toUnixTimestamp64Milli(event_time), {bucket_s * 1000}) * {bucket_s})"
-    columns = (
-        f"{KEY}, any(unit) AS unit, {time} AS time, argMax(value, event_time) AS last, min(value) AS lowest, "
-        "max(value) AS highest, avg(value) AS mean, toUInt64(count()) AS n"
-    )
-    grouped = f"WHERE {where} GROUP BY {KEY}, time ORDER BY {KEY}, time"
-    return f"SELECT {columns} FROM {{table}} {grouped} LIMIT {MOST_ROWS + 1}"  # noqa: S608
-
-
-def bucket_of(range_s: float, points: int) -> int:
-    """The shortest power of two, in seconds, of which `points` span the range. A fixed grid, so closed buckets stay."""
-    bucket_s = SHORTEST_BUCKET_S
+def grid_of(range_s: float, points: int, age_s: float, days: tuple[int | None, ...]) -> Grid:
+    """The shortest buckets of which `points` span the range, of the longest tier that has such ones. The range begins
+    `age_s` ago: a tier that doesn't go back so far isn't taken, and where none does, the one that goes back furthest.
+    """
+    lengths = (1, *(tier.bucket_s for tier in TIERS))
+    kept_s = [float("inf") if each is None else each * DAY_S for each in days]
+    going_back = [tier for tier, seconds in enumerate(kept_s) if seconds >= age_s] or [kept_s.index(max(kept_s))]
+    tier = max((tier for tier in going_back if lengths[tier] * points <= range_s), default=going_back[0])
+    bucket_s = lengths[tier]
     while bucket_s * points < range_s:
         bucket_s *= 2
-    return bucket_s
+    return Grid(tier, bucket_s)
 
 
 def read_metrics(store: Store) -> list[dict[str, Any]]:
     """What there is of the last 30 days: name, unit, how many hosts have it, the newest point's Unix seconds."""
+    hours, end_s = TIERS[-1].table, store.rollups.ends[-1]
     return store.ask(
-        """SELECT toString(metric) AS name, toString(any(unit)) AS unit, toUInt64(uniq(host)) AS hosts,
-        toUnixTimestamp64Milli(max(event_time)) / 1000 AS newest
-        FROM {table} WHERE event_time > now() - INTERVAL 30 DAY GROUP BY metric ORDER BY name""",
+        f"""SELECT toString(metric) AS name, toString(any(unit)) AS unit, toUInt64(uniq(host)) AS hosts,
+        toUnixTimestamp64Milli(max(at)) / 1000 AS newest
+        FROM (SELECT metric, unit, host, last_time AS at FROM {{{hours}}} WHERE bucket > now() - INTERVAL 30 DAY
+        AND bucket < toDateTime({end_s}, 'UTC') UNION ALL
+        SELECT metric, unit, host, event_time AS at FROM {{table}} WHERE event_time > now() - INTERVAL 30 DAY
+        AND event_time >= toDateTime({end_s}, 'UTC')) GROUP BY metric ORDER BY name""",  # noqa: S608  # no outsider's text
         {},
     ).to_pylist()
 
 
+def _read_raw(store: Store, wanted: Selection) -> list[Series]:
+    where, parameters = _where(wanted)
+    parameters |= {"start": int(wanted.start_s * 1000), "end": int(wanted.end_s * 1000)}
+    return _grouped(store.ask(_RAW.format(where=where), parameters))
+
+
+def read_buckets(store: Store, wanted: Selection, grid: Grid) -> list[Series]:
+    """Of the tier up to where it is there, then of the finer ones, at last of the points."""
+    where, parameters = _where(wanted)
+    at_s = int(wanted.start_s // grid.bucket_s) * grid.bucket_s
+    last_s = min(int(-(-wanted.end_s // grid.bucket_s)) * grid.bucket_s, LATEST_S)
+    ends = [last_s, *store.rollups.ends]
+    pieces: list[str] = []
+    for tier in range(grid.tier, -1, -1):
+        end_s = min(last_s, ends[tier])
+        if at_s < end_s:
+            piece, source = (_PIECE, f"{{{TIERS[tier - 1].table}}}") if tier else (_RAW_PIECE, "")
+            pieces.append(piece.format(source=source, where=where, start_s=at_s, end_s=end_s))
+            at_s = end_s
+    sql = _BUCKETS.format(bucket_s=grid.bucket_s, pieces=" UNION ALL ".join(pieces))
+    return _grouped(store.ask(sql, parameters))
+
+
 def _where(wanted: Selection) -> tuple[str, dict[str, Any]]:
     """Every value that somebody asked for is a parameter, none is ever joined into the SQL."""
-    terms = [
-        "metric IN {metrics:Array(String)}",
-        "event_time >= fromUnixTimestamp64Milli({start:Int64})",
-        "event_time < fromUnixTimestamp64Milli({end:Int64})",
-    ]
-    parameters: dict[str, Any] = {
-        "metrics": list(wanted.metrics),
-        "start": int(wanted.start_s * 1000),
-        "end": int(wanted.end_s * 1000),
-    }
+    terms = ["metric IN {metrics:Array(String)}"]
+    parameters: dict[str, Any] = {"metrics": list(wanted.metrics)}
     for name, column, kind, value in (
         ("host", "host", "String", wanted.host),
         ("run", "run_id", "String", wanted.run_id),
@@ -137,24 +157,10 @@ def _where(wanted: Selection) -> tuple[str, dict[str, Any]]:
     return " AND ".join(terms), parameters
 
 
-def _grouped(table: Any, has_buckets: bool) -> list[Series]:
-    columns = {name: table[name].to_pylist() for name in table.column_names}
-    found: list[Series] = []
-    before: tuple[Any, ...] | None = None
-    rows = zip(*(columns[name] for name in ("metric", "host", "run_id", "rank", "device", "tags_json")), strict=True)
-    starts: list[int] = []
-    for at, key in enumerate(rows):
-        if key != before:
-            metric, host, run_id, rank, device, tags_json = key
-            no_device = None if device == NO_DEVICE else device
-            found.append(Series(metric, columns["unit"][at], host, run_id, rank, no_device, tags_json))
-            starts.append(at)
-            before = key
-    wanted = {"time": "time", "value": "last"}
-    if has_buckets:
-        wanted |= {"min": "lowest", "max": "highest", "mean": "mean", "count": "n"}
-    ends = [*starts, table.num_rows][1:]
-    for series, start, end in zip(found, starts, ends, strict=True):
-        for name, column in wanted.items():
-            setattr(series, name, columns[column][start:end])
-    return found
+def _grouped(table: Any) -> list[Series]:
+    """Raises TooMuch."""
+    from .grouped import grouped  # a server without a store needn't load it
+
+    if table.num_rows > MOST_ROWS:
+        raise TooMuch(f"that is more than {MOST_ROWS} points: ask for a shorter time, fewer series, or points=500")
+    return grouped(table)

@@ -20,13 +20,15 @@ import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from ..points import Points
-from . import NotKept, StoreAway
-from .columns import table_of
+from . import NotKept, StoreAway, TooSlow
+from .columns import event_time_of, table_of
 from .events import SERVER_START, Event, Events
 from .journal import Journal, JournalError, Sealed
 from .kept import Kept, Parts, pack, unpack
+from .readers import Readers
 from .records import Damage, read
-from .tables import EVENTS, POINTS, POSTS, make_tables, merges_repeated_rows
+from .rollups import Rollups
+from .tables import EVENTS, POINTS, POSTS, TIERS, Days, each_row_once, make_tables
 from .target import Client, Target
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,8 @@ POST_EVERY_S = 60.0
 """A host's latest post is carried this often; what is newer is in the journal, or comes again within seconds."""
 BEHIND_AFTER_S = 15.0
 LONGEST_TEXT = 200
+LONGEST_QUESTION_S = 10
+OUT_OF_TIME = "TIMEOUT_EXCEEDED"
 SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([^\"')\n]+)")
 
 
@@ -59,17 +63,19 @@ class Store:
         self,
         target: Target,
         journal: Journal,
-        raw_days: int,
+        days: Days,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        longest_question_s: int = LONGEST_QUESTION_S,
     ) -> None:
-        self._target, self._journal, self._raw_days = target, journal, raw_days
+        self._target, self._journal, self._days = target, journal, days
         self._monotonic, self._wall = monotonic, wall
         self._flushing = threading.Lock()
         """Of `_writer` and all that carries."""
         self._writer: Client | None = None
-        self._reading = threading.Lock()
-        self._reader: Client | None = None
+        self._longest_question_s = longest_question_s
+        self._readers = Readers(target.connect, longest_question_s)
+        self.rollups = Rollups(target, self._flushing, wall, monotonic)
         self._is_closed = False
         self._is_open = False
         """Whether what was there before the start is carried and restored."""
@@ -82,8 +88,8 @@ class Store:
         self._started_at = wall()
         self._carried_at_s = monotonic()
         self._trouble: str | None = None
-        self._final = ""
-        """What makes a query of `metric_points` count a repeated row once."""
+        self._points = ""
+        """`metric_points` in a question, so that a repeated row counts once."""
 
     def keep(self, near: bytes, far: bytes, points: Points) -> None:
         """Returns when the post, JSON in two objects, is on disk. Raises NotKept."""
@@ -165,18 +171,24 @@ class Store:
                 raise StoreAway(_worded(error)) from None
 
     def ask(self, sql: str, parameters: dict[str, Any]) -> Any:
-        """An Arrow table. `{table}` in the SQL stands for `metric_points`, `{events}` for that. Raises StoreAway."""
-        sql = sql.replace("{table}", f"{self._target.database}.{POINTS}{self._final}")
+        """An Arrow table. `{table}` in the SQL stands for `metric_points`, a repeated row once, and
+        `{metric_points_1m}` and its like for the tiers, `{events}` for that table. Raises StoreAway, TooSlow.
+        """
+        sql = sql.replace("{table}", self._points)
+        for tier in TIERS:
+            sql = sql.replace(f"{{{tier.table}}}", f"{self._target.database}.{tier.table} FINAL")
         sql = sql.replace("{events}", f"{self._target.database}.{EVENTS} FINAL")
-        with self._reading:
-            if self._is_closed or not self._is_open:
-                raise StoreAway("the store is not open")
-            try:
-                if self._reader is None:
-                    self._reader = self._target.connect()
-                return self._reader.query_arrow(sql, parameters=parameters)
-            except AWAY as error:
-                raise StoreAway(_worded(error)) from None
+        # A repeated row has the first one's time, and so its partition.
+        settings = f"max_execution_time = {self._longest_question_s}, do_not_merge_across_partitions_select_final = 1"
+        if self._is_closed or not self._is_open:
+            raise StoreAway("the store is not open")
+        try:
+            with self._readers.one() as reader:
+                return reader.query_arrow(f"{sql} SETTINGS {settings}", parameters=parameters)
+        except AWAY as error:
+            if OUT_OF_TIME in str(error):
+                raise TooSlow(self._longest_question_s) from None
+            raise StoreAway(_worded(error)) from None
 
     def _latest_posts(self) -> list[tuple[bytes, float]]:
         """Of each host: its post as JSON, and when it came, Unix seconds. Raises clickhouse_connect's errors."""
@@ -203,20 +215,23 @@ class Store:
             if self._target.folder and self._posted_at and not self._trouble:
                 self.flush()
                 self._insert_posts(self._client(), self._unposted)
-        with self._flushing, self._reading:
+        with self._flushing:
             self._is_closed = True
-            for client in (self._writer, self._reader):
-                if client is not None:
-                    client.close()
-            self._writer = self._reader = None
+        self.rollups.close()
+        self._readers.close()
+        with self._flushing:
+            if self._writer is not None:
+                self._writer.close()
+            self._writer = None
             self._journal.close()
 
     def _client(self) -> Client:
         """The one that writes; `_flushing` is held."""
         if self._writer is None:
             client = self._target.connect()
-            make_tables(client, self._target.database, self._raw_days)
-            self._final = " FINAL" if merges_repeated_rows(client, self._target.database) else ""
+            raw_days = make_tables(client, self._target.database, self._days)
+            self._points = each_row_once(client, self._target.database)
+            self.rollups.open(client, self._points, (raw_days, *self._days.tiers))
             self._writer = client
         return self._writer
 
@@ -250,6 +265,7 @@ class Store:
             log.error("%d bytes of %s are damaged: it is kept as %s, all else of it was used", damaged, path, aside)
 
     def _insert(self, client: Client, kept: Sequence[Kept]) -> None:
+        self.rollups.note(client, ((each.points.host, event_time_of(each.points, each.received_s)) for each in kept))
         client.insert_arrow(
             f"{self._target.database}.{POINTS}", table_of([(each.points, each.received_s) for each in kept])
         )

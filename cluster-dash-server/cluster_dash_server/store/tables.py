@@ -1,15 +1,49 @@
 """Takes a client of ClickHouse, makes what tables are missing.
 
-A table that is there is used as it is, whoever made it; nothing is ever altered.
+A table that is there is used as it is, whoever made it. Of those that are ours only the days are ever altered.
 """
 
 from __future__ import annotations
+
+import re
+from typing import NamedTuple
 
 from .target import Client
 
 POINTS = "metric_points"
 POSTS = "host_posts"
 EVENTS = "events"
+DUE = "rollups_due"
+UNTIL = "rollups_until"
+
+
+class Tier(NamedTuple):
+    """Points by buckets of one length."""
+
+    table: str
+    bucket_s: int
+
+
+TIERS = (Tier("metric_points_1m", 60), Tier("metric_points_10m", 600), Tier("metric_points_1h", 3600))
+"""Each is made of the one before, the first of `metric_points`."""
+
+
+class Days(NamedTuple):
+    """How long each is kept."""
+
+    raw: int
+    minute: int
+    ten_minute: int
+    hour: int
+
+    @property
+    def tiers(self) -> tuple[int, ...]:
+        """In the order of TIERS."""
+        return self.minute, self.ten_minute, self.hour
+
+
+LATEST_DUE_DAYS = 40
+"""Longer than a point may be late."""
 
 # A repeated row is one row: the key holds all that makes a point, the tags too, else `/` and `/data` of a host were
 # one. Of parts that were merged the old ones go soon: a new part a second fills a disk in their 8 minutes.
@@ -28,7 +62,7 @@ _TABLES = {
     ) ENGINE = ReplacingMergeTree
     PARTITION BY toYYYYMM(event_time)
     ORDER BY (run_id, metric, host, rank, device, step, event_time, tags_json)
-    TTL toDateTime(event_time) + INTERVAL {raw_days} DAY
+    TTL toDateTime(event_time) + INTERVAL {days} DAY
     SETTINGS old_parts_lifetime = 5
     """,
     # The latest post of each host: what isn't a number, and what a start begins with.
@@ -38,7 +72,25 @@ _TABLES = {
         post String CODEC(ZSTD(3))
     ) ENGINE = ReplacingMergeTree(received)
     ORDER BY host
-    TTL toDateTime(received) + INTERVAL {raw_days} DAY
+    TTL toDateTime(received) + INTERVAL {days} DAY
+    SETTINGS old_parts_lifetime = 5
+    """,
+    # The minutes of a host that got points after they were rolled up. A row that is inserted later replaces the former.
+    DUE: """
+        minute DateTime('UTC'),
+        host String,
+        is_due UInt8
+    ) ENGINE = ReplacingMergeTree
+    ORDER BY (minute, host)
+    TTL minute + INTERVAL {days} DAY
+    SETTINGS old_parts_lifetime = 5
+    """,
+    # One row: all minutes before are rolled up.
+    UNTIL: """
+        id UInt8,
+        minute DateTime('UTC')
+    ) ENGINE = ReplacingMergeTree
+    ORDER BY id
     SETTINGS old_parts_lifetime = 5
     """,
     # What started, which tells why nothing came before.
@@ -49,22 +101,83 @@ _TABLES = {
         data String
     ) ENGINE = ReplacingMergeTree
     ORDER BY (host, time, kind)
-    TTL toDateTime(time) + INTERVAL 730 DAY
+    TTL toDateTime(time) + INTERVAL {days} DAY
+    SETTINGS old_parts_lifetime = 5
     """,
 }
+_TIER = """
+        bucket DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
+        run_id LowCardinality(String),
+        host LowCardinality(String),
+        rank UInt32 CODEC(ZSTD(1)),
+        device UInt16 CODEC(ZSTD(1)),
+        metric LowCardinality(String),
+        tags_json String CODEC(ZSTD(1)),
+        unit LowCardinality(String),
+        points UInt64 CODEC(T64, ZSTD(1)),
+        numbers UInt64 CODEC(T64, ZSTD(1)),
+        least Float64 CODEC(Gorilla, ZSTD(1)),
+        most Float64 CODEC(Gorilla, ZSTD(1)),
+        total Float64 CODEC(Gorilla, ZSTD(1)),
+        last Float64 CODEC(Gorilla, ZSTD(1)),
+        last_time DateTime64(3) CODEC(DoubleDelta, ZSTD(1))
+    ) ENGINE = ReplacingMergeTree
+    PARTITION BY toYYYYMM(bucket)
+    ORDER BY (run_id, metric, host, rank, device, tags_json, bucket)
+    TTL bucket + INTERVAL {days} DAY
+    SETTINGS old_parts_lifetime = 5
+    """
+_TTL = re.compile(r" TTL ((?:toDateTime\()?(?:event_time|received|minute|bucket|time)\)?) \+ toIntervalDay\((\d+)\)")
+_OURS = re.compile(r"ReplacingMergeTree.* ORDER BY .*TTL .* SETTINGS old_parts_lifetime = 5\b.*")
+"""Nobody else has all of this."""
 
 
-def make_tables(client: Client, database: str, raw_days: int) -> None:
-    """Raises clickhouse_connect's errors."""
+def make_tables(client: Client, database: str, days: Days) -> int | None:
+    """Those that are there are kept so many days from now on. Returns the days of `metric_points`, None where it keeps
+    all. Raises clickhouse_connect's errors.
+    """
     client.command(f"CREATE DATABASE IF NOT EXISTS {database}")
-    for name, columns in _TABLES.items():
-        client.command(f"CREATE TABLE IF NOT EXISTS {database}.{name} (" + columns.format(raw_days=raw_days))
+    there = _there(client, database)
+    wanted = {POSTS: days.raw, DUE: LATEST_DUE_DAYS, UNTIL: 0, POINTS: days.raw}
+    wanted[EVENTS] = days.hour  # as far back as the charts
+    wanted |= {tier.table: tier_days for tier, tier_days in zip(TIERS, days.tiers, strict=True)}
+    kept: dict[str, int | None] = {}
+    for name, table_days in wanted.items():
+        if name in there:
+            kept[name] = _keep_for(client, f"{database}.{name}", there[name], table_days)
+        else:
+            columns = _TABLES.get(name, _TIER).format(days=table_days)
+            client.command(f"CREATE TABLE IF NOT EXISTS {database}.{name} ({columns}")
+            kept[name] = table_days
+    return kept[POINTS]
 
 
-def merges_repeated_rows(client: Client, database: str) -> bool:
-    """Whether `metric_points` is of an engine that takes FINAL; a table made as the seed has it isn't."""
+def _there(client: Client, database: str) -> dict[str, str]:
+    """How each table was made: its engine and what follows."""
+    found = client.query_arrow(
+        "SELECT name, engine_full AS made FROM system.tables WHERE database = {database:String}", {"database": database}
+    )
+    return {row["name"]: row["made"] for row in found.to_pylist()}
+
+
+def _keep_for(client: Client, table: str, made: str, days: int) -> int | None:
+    """Alters only a table that is as this file makes it, but for its days. Returns its days."""
+    ttl = _TTL.search(made)
+    if ttl is None:
+        return None
+    if not _OURS.fullmatch(made) or int(ttl[2]) == days:
+        return int(ttl[2])
+    client.command(f"ALTER TABLE {table} MODIFY TTL {ttl[1]} + INTERVAL {days} DAY")
+    return days
+
+
+def each_row_once(client: Client, database: str) -> str:
+    """What to ask instead of `metric_points`, so that a row that was carried twice counts once: a table that was made
+    as the seed has it keeps both.
+    """
     found = client.query_arrow(
         "SELECT engine FROM system.tables WHERE database = {database:String} AND name = {name:String}",
         parameters={"database": database, "name": POINTS},
     )
-    return [str(engine).endswith("ReplacingMergeTree") for engine in found["engine"].to_pylist()] == [True]
+    merges_them = [str(engine).endswith("ReplacingMergeTree") for engine in found["engine"].to_pylist()] == [True]
+    return f"{database}.{POINTS} FINAL" if merges_them else f"(SELECT DISTINCT * FROM {database}.{POINTS})"  # noqa: S608  # no outsider's text

@@ -6,7 +6,7 @@ import faulthandler
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,7 +20,7 @@ TIMEOUT_S = 30
 class Client(Protocol):
     """What is used of clickhouse_connect's. Every call raises its errors."""
 
-    def command(self, cmd: str) -> object: ...
+    def command(self, cmd: str, parameters: dict[str, Any] | None = None) -> object: ...
 
     def insert_arrow(self, table: str, arrow_table: pa.Table) -> object: ...
 
@@ -48,6 +48,9 @@ class Target(NamedTuple):
         if self.folder:
             return f"chdb://{self.folder}"
         return f"{self.options['interface']}://{self.options['host']}:{self.options['port']}/{self.database}"
+
+    def __repr__(self) -> str:
+        return f"Target({self.shown})"
 
     def connect(self) -> Client:
         """A client of its own for each thread: calls on one must not overlap. Raises clickhouse_connect's errors."""
@@ -86,9 +89,9 @@ def _server(parts: SplitResult) -> Target:
         raise StoreUrlError("must have a port between 1 and 65535") from None
     options = {
         "interface": parts.scheme,
-        "host": parts.hostname,
+        "host": f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname,  # as its URLs need it
         "port": port,
-        "username": parts.username or "default",
-        "password": parts.password or "",
+        "username": unquote(parts.username or "default"),
+        "password": unquote(parts.password or ""),
     }
     return Target(database, None, options)

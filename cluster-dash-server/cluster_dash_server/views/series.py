@@ -14,10 +14,11 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.datastructures import MultiDict
 
 from ..errors import Refusal
-from ..store import StoreAway
-from ..store.series import MOST_POINTS, Selection, Series, TooMuch, read_metrics, read_series
+from ..store import StoreAway, TooSlow
+from ..store.series import MOST_POINTS, Selection, TooMuch, read_metrics, read_series
 
 if TYPE_CHECKING:
+    from ..store.grouped import Series
     from ..store.store import Store
 
 T = TypeVar("T")
@@ -25,6 +26,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 PARAMETERS = ("metric", "host", "run", "device", "tags", "from", "to", "points", "format")
+COLUMNS = ("min", "max", "mean", "count", "not_finite")
+"""That only buckets have."""
 HOUR_S = 3600.0
 MOST_METRICS = 50
 LONGEST_TEXT = 256
@@ -42,10 +45,11 @@ def routes(store: Store | None, wall: Callable[[], float]) -> Blueprint:
         if store is None:
             raise Refusal(404, NO_STORE)
         wanted, wants_csv = read_selection(request.args, wall()), _wants_csv()
-        found, bucket_s = _asked(lambda store: read_series(store, wanted))
+        found, bucket_s = _asked(lambda store: read_series(store, wanted, wall()))
         if wants_csv:
             return Response(_csv(found), mimetype="text/csv")
-        return jsonify({"series": [_document(each) for each in found], "bucket_s": bucket_s})
+        answer = {"series": [_document(each) for each in found], "bucket_s": bucket_s}
+        return Response(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY), mimetype="application/json")
 
     @blueprint.get("/api/metrics")
     def metrics() -> Response:
@@ -59,6 +63,8 @@ def routes(store: Store | None, wall: Callable[[], float]) -> Blueprint:
             return question(store)
         except TooMuch as error:
             raise Refusal(400, str(error)) from None
+        except TooSlow as error:
+            raise Refusal(503, str(error)) from None
         except StoreAway as error:
             log.warning("a question to the store failed: %s", error)
             raise Refusal(503, AWAY, retry_after_s=10) from None
@@ -139,8 +145,9 @@ def _document(series: Series) -> dict[str, Any]:
         "time": series.time,
         "value": series.value,
     }
-    if series.count:
-        document |= {"min": series.min, "max": series.max, "mean": series.mean, "count": series.count}
+    for name in COLUMNS:
+        if len(column := getattr(series, name)):
+            document[name] = column
     return document
 
 
@@ -148,15 +155,14 @@ def _csv(found: list[Series]) -> str:
     """A row a point; times are Unix seconds."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["time", "host", "run_id", "rank", "device", "metric", "tags", "unit", "value", "min", "max", "mean", "count"]
-    )
+    writer.writerow(["time", "host", "run_id", "rank", "device", "metric", "tags", "unit", "value", *COLUMNS])
     for series in found:
         device = "" if series.device is None else series.device
         key = [series.host, series.run_id, series.rank, device, series.metric, series.tags_json, series.unit]
-        columns = [series.value, series.min, series.max, series.mean, series.count]
-        for at, time_s in enumerate(series.time):
-            writer.writerow([time_s, *map(_plain, key), *(column[at] if column else "" for column in columns)])
+        columns = [list(getattr(series, name)) for name in ("value", *COLUMNS)]
+        for at, time_s in enumerate(series.time.tolist()):
+            cells = ("" if not column or math.isnan(column[at]) else column[at] for column in columns)
+            writer.writerow([time_s, *map(_plain, key), *cells])
     return text.getvalue()
 
 

@@ -1,0 +1,293 @@
+"""Takes note of the points that go into `metric_points`, keeps the tiers of 1 minute, 10 minutes and 1 hour right.
+
+A minute is rolled up once when it has ended, for all series together, and again for the hosts of which a point came
+later. It is always made anew from the points, each counted once, so neither order nor repetition matters: nothing is
+added up as it comes. Each longer tier is made of the one before. A bucket is never replaced by one of fewer points:
+what it was made of may have been kept for a shorter time.
+
+What is still to do stands in two small tables, before the points do, and so before the journal lets go of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from .tables import DUE, TIERS, UNTIL
+from .target import Client, Target
+
+log = logging.getLogger(__name__)
+
+MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
+LAG_S = 20
+"""After its end a minute's last points are still on their way."""
+PAUSE_S = 1.0
+REST = 4.0
+"""So many times as long as a step took does the next one wait: the machine is for posts and questions first, and many
+late points of a minute become one piece of work."""
+RETRY_S = 15.0
+CLOSE_WITHIN_S = 2.0
+MOST_ROWS = 300_000
+"""Points at once, or a minute with whatever it has."""
+MOST_PAIRS = 2_000
+"""Late minutes of hosts at once."""
+MOST_HOSTS = 100
+"""That a question names; for more of them it is asked of all."""
+NARROW_GAP_S = 600
+"""Late minutes that are further apart aren't taken together: all between would be read."""
+
+KEY = "run_id, host, rank, device, metric, tags_json"
+_OF_POINTS = """toDateTime(intDiv(toUnixTimestamp64Milli(event_time), {bucket_ms}) * {bucket_s}, 'UTC') AS at, {key},
+    any(unit) AS made_unit, count() AS n, countIf(isFinite(value)) AS made_numbers,
+    minIf(value, isFinite(value)) AS made_least, maxIf(value, isFinite(value)) AS made_most,
+    sumIf(value, isFinite(value)) AS made_total, argMax(value, (event_time, step)) AS made_last,
+    max(event_time) AS made_last_time"""
+_OF_TIER = """toDateTime(intDiv(toUnixTimestamp(bucket), {bucket_s}) * {bucket_s}, 'UTC') AS at, {key},
+    any(unit) AS made_unit, sum(points) AS n, sum(numbers) AS made_numbers,
+    minIf(least, numbers > 0) AS made_least, maxIf(most, numbers > 0) AS made_most,
+    sum(total) AS made_total, argMax(last, last_time) AS made_last,
+    max(last_time) AS made_last_time"""
+# A setting of a server may make what a join doesn't find NULL.
+_MAKE = """INSERT INTO {table} (bucket, {key}, unit, points, numbers, least, most, total, last, last_time)
+    SELECT at, {key}, made_unit, n, made_numbers, made_least, made_most, made_total, made_last, made_last_time
+    FROM (SELECT {columns} FROM {source} WHERE {where} GROUP BY at, {key}) AS made
+    LEFT JOIN (SELECT bucket AS at, {key}, points AS before FROM {table} FINAL WHERE {there}) AS kept
+    USING (at, {key})
+    WHERE n > ifNull(before, 0) OR (n = before AND at >= toDateTime({complete_s}, 'UTC'))
+    SETTINGS max_threads = 1, do_not_merge_across_partitions_select_final = 1"""
+
+
+class Work(NamedTuple):
+    """Minutes to be made anew."""
+
+    start_s: int
+    end_s: int
+    hosts: list[str]
+    """Empty: of all hosts."""
+
+
+class Rollups:
+    """`inserting` is held by whoever inserts points."""
+
+    def __init__(
+        self,
+        target: Target,
+        inserting: threading.Lock,
+        wall: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._target, self._inserting, self._wall, self._monotonic = target, inserting, wall, monotonic
+        self._database = target.database
+        self._points = ""
+        self._days: tuple[int | None, ...] = ()
+        self._due: dict[int, set[str]] = {}
+        """By minute, Unix seconds, the hosts of which points came late."""
+        self._until_s: int | None = None
+        """Minutes before are rolled up; None: not open yet."""
+        self._claimed_s = 0
+        """Minutes before are rolled up, or are being: a point of theirs is late."""
+        self._working = threading.Lock()
+        """Of `_client`."""
+        self._client: Client | None = None
+        self._is_closed = False
+        self._trouble: str | None = None
+
+    def open(self, client: Client, points: str, days: tuple[int | None, ...]) -> None:
+        """Reads what is to do; `inserting` is held. `points` is what to ask instead of `metric_points`. `days`: how
+        long that and each tier are kept, None for ever. Raises clickhouse_connect's errors.
+        """
+        self._points, self._days = points, days
+        if self._until_s is not None:
+            return  # it is known, and a connection was lost in between
+        minute = "SELECT toUnixTimestamp(minute) AS at"
+        due = _rows(client, f"{minute}, host FROM {self._database}.{DUE} FINAL WHERE is_due = 1")
+        self._add_due([(row["host"], row["at"]) for row in due])
+        found = _rows(client, f"{minute} FROM {self._database}.{UNTIL} FINAL")
+        if found:
+            self._until_s = self._claimed_s = found[0]["at"]
+        else:
+            self._set_until(client, self._first_s(client))
+
+    def note(self, client: Client, points: Iterable[tuple[str, float]]) -> None:
+        """Host and Unix seconds of points that are about to be inserted; `inserting` is held. Raises
+        clickhouse_connect's errors.
+        """
+        claimed_s = self._claimed_s
+        late = {(host, int(time_s) // MINUTE_S * MINUTE_S) for host, time_s in points if time_s < claimed_s}
+        new = [(host, minute) for host, minute in late if host not in self._due.get(minute, ())]
+        self._write_due(client, new, is_due=True)
+        self._add_due(new)
+
+    @property
+    def ends(self) -> list[int]:
+        """Up to where each tier is there, Unix seconds. What is later is in the one before, or only in the points."""
+        until_s = self._until_s or 0
+        return [until_s // tier.bucket_s * tier.bucket_s for tier in TIERS]
+
+    @property
+    def days(self) -> tuple[int | None, ...]:
+        """How long the points and each tier are kept; None: for ever."""
+        return self._days
+
+    def step(self) -> float:
+        """Does a piece of what is to do; the seconds until the next."""
+        began = self._monotonic()
+        with self._working:
+            if self._is_closed or self._until_s is None:
+                return PAUSE_S
+            try:
+                if self._client is None:
+                    self._client = self._target.connect()
+                self._roll_up(self._client)
+            except (ClickHouseError, OSError) as error:
+                self._note_trouble(str(error).split("\n")[0][:300])
+                return RETRY_S
+            self._trouble = None
+        return max(PAUSE_S, REST * (self._monotonic() - began))
+
+    def close(self) -> None:
+        """What isn't done is done after the next start."""
+        self._is_closed = True
+        if self._working.acquire(timeout=CLOSE_WITHIN_S):
+            try:
+                if self._client is not None:
+                    self._client.close()
+                    self._client = None
+            finally:
+                self._working.release()
+
+    def _roll_up(self, client: Client) -> None:
+        closed_s = int(self._wall() - LAG_S) // MINUTE_S * MINUTE_S
+        with self._inserting:
+            start_s = self._until_s or 0
+            if closed_s < start_s:  # the clock was ahead: minutes were taken for ended that hadn't begun
+                start_s = closed_s
+                self._set_until(client, start_s)
+            self._claimed_s = start_s
+            late, pairs = self._take_late()
+        if late:
+            try:
+                self._make(client, late, start_s)
+                self._finish_late(client, pairs)
+            except BaseException:
+                with self._inserting:
+                    self._add_due(pairs)
+                raise
+        end_s = self._end_of_portion(client, start_s, closed_s)
+        if end_s > start_s:
+            with self._inserting:
+                self._claimed_s = end_s
+            self._make(client, Work(start_s, end_s, []), end_s)
+            self._set_until(client, end_s)
+
+    def _set_until(self, client: Client, until_s: int) -> None:
+        client.command(f"INSERT INTO {self._database}.{UNTIL} SELECT 0, toDateTime({until_s}, 'UTC')")
+        self._until_s = self._claimed_s = until_s
+
+    def _make(self, client: Client, work: Work, until_s: int) -> None:
+        """In every tier, up to where it is there."""
+        source, source_time = self._points, "event_time"
+        for number, tier in enumerate(TIERS):
+            start_s = work.start_s // tier.bucket_s * tier.bucket_s
+            end_s = min(-(-work.end_s // tier.bucket_s), until_s // tier.bucket_s) * tier.bucket_s
+            if start_s >= end_s:
+                return  # nor has a longer one
+            table = f"{self._database}.{tier.table}"
+            columns = (_OF_TIER if number else _OF_POINTS).format(
+                bucket_s=tier.bucket_s, bucket_ms=tier.bucket_s * 1000, key=KEY
+            )
+            days = self._days[number]
+            sql = _MAKE.format(
+                table=table,
+                source=source,
+                columns=columns,
+                key=KEY,
+                where=_where(source_time, start_s, end_s, work.hosts),
+                there=_where("bucket", start_s, end_s, work.hosts),
+                complete_s=0 if days is None else max(0, int(self._wall()) - days * DAY_S + HOUR_S),
+            )
+            client.command(sql, parameters={"hosts": work.hosts} if work.hosts else None)
+            source, source_time = f"{table} FINAL", "bucket"
+
+    def _take_late(self) -> tuple[Work | None, list[tuple[str, int]]]:
+        """The oldest minutes that are due, with their hosts; they are due no more. `inserting` is held."""
+        pairs: list[tuple[str, int]] = []
+        hosts: set[str] = set()
+        minutes = sorted(self._due)
+        last = minutes[0] if minutes else 0
+        for minute in minutes:
+            of_minute = self._due[minute]
+            is_far = minute - last > NARROW_GAP_S or minute - minutes[0] >= DAY_S
+            if pairs and (is_far or len(pairs) + len(of_minute) > MOST_PAIRS):
+                break
+            pairs += [(host, minute) for host in self._due.pop(minute)]
+            hosts |= of_minute
+            last = minute
+        if not pairs:
+            return None, []
+        return Work(minutes[0], last + MINUTE_S, sorted(hosts) if len(hosts) <= MOST_HOSTS else []), pairs
+
+    def _finish_late(self, client: Client, pairs: list[tuple[str, int]]) -> None:
+        """Those of which another point came meanwhile stay due."""
+        with self._inserting:
+            done = [(host, minute) for host, minute in pairs if host not in self._due.get(minute, ())]
+            self._write_due(client, done, is_due=False)
+
+    def _add_due(self, pairs: list[tuple[str, int]]) -> None:
+        for host, minute in pairs:
+            self._due.setdefault(minute, set()).add(host)
+
+    def _write_due(self, client: Client, pairs: list[tuple[str, int]], is_due: bool) -> None:
+        if pairs:
+            hosts, minutes = zip(*pairs, strict=True)
+            columns = {
+                "minute": pa.array(minutes, pa.timestamp("s", tz="UTC")),
+                "host": pa.array(hosts),
+                "is_due": pa.array([int(is_due)] * len(pairs)),
+            }
+            client.insert_arrow(f"{self._database}.{DUE}", pa.table(columns))
+
+    def _first_s(self, client: Client) -> int:
+        """Where to begin: at the oldest point that a tier would keep."""
+        now_s = int(self._wall())
+        oldest_s = max(0, now_s - max(days or 0 for days in self._days[1:]) * DAY_S)
+        [found] = _rows(
+            client,
+            f"SELECT toUnixTimestamp(min(event_time)) AS at, count() AS n FROM {self._points} "  # noqa: S608
+            f"WHERE event_time >= toDateTime({oldest_s}, 'UTC')",
+        )
+        return min(found["at"] if found["n"] else now_s, now_s) // HOUR_S * HOUR_S
+
+    def _end_of_portion(self, client: Client, start_s: int, closed_s: int) -> int:
+        end_s = min(closed_s, start_s + DAY_S)
+        while end_s - start_s > MINUTE_S:
+            where = _where("event_time", start_s, end_s, [])
+            if _rows(client, f"SELECT count() AS n FROM {self._points} WHERE {where}")[0]["n"] <= MOST_ROWS:  # noqa: S608
+                break
+            end_s = start_s + (end_s - start_s) // 2 // MINUTE_S * MINUTE_S
+        return end_s
+
+    def _note_trouble(self, text: str) -> None:
+        if text != self._trouble:
+            log.warning("the history isn't rolled up, and is again once this is over: %s", text)
+        self._trouble = text
+        if self._target.folder is None and self._client is not None:
+            with contextlib.suppress(ClickHouseError, OSError):
+                self._client.close()
+            self._client = None
+
+
+def _where(time: str, start_s: int, end_s: int, hosts: list[str]) -> str:
+    within = f"{time} >= toDateTime({start_s}, 'UTC') AND {time} < toDateTime({end_s}, 'UTC')"
+    return within + (" AND host IN {hosts:Array(String)}" if hosts else "")
+
+
+def _rows(client: Client, sql: str) -> list[dict[str, Any]]:
+    return client.query_arrow(sql, {}).to_pylist()

@@ -1,0 +1,412 @@
+"""Rollups in a real engine: in whatever order the points came, they say what a recount of the points says."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+import math
+import random
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import posts
+import pytest
+import requests
+from processes import SERVE, Server, until
+
+from cluster_dash_server.points import points_of_post
+from cluster_dash_server.store import StoreAway, TooSlow
+from cluster_dash_server.store.journal import Journal
+from cluster_dash_server.store.series import Grid, Selection, grid_of, read_series
+from cluster_dash_server.store.store import Store
+from cluster_dash_server.store.tables import TIERS, Days
+from cluster_dash_server.store.target import Client, Target, target_of
+
+DAYS = Days(14, 31, 90, 730)
+MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
+START_S = 1_795_000_000 // HOUR_S * HOUR_S
+METRIC = "sys.load_1m"
+Rows = dict[tuple[Any, ...], tuple[Any, ...]]
+_databases = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Generator[Target]:
+    """The engine within this process, which takes one folder only: each test has a database of its own."""
+    target = target_of(f"chdb://{tmp_path_factory.mktemp('engine')}", Path())
+    assert target
+    client = target.connect()
+    client.command("SELECT 1")
+    yield target
+    client.close()
+
+
+@pytest.fixture
+def target(engine: Target) -> Target:
+    return engine._replace(database=f"history_{next(_databases)}")
+
+
+class History:
+    """A store whose clock a test sets, and a look past it into its tables."""
+
+    def __init__(self, target: Target, folder: Path, days: Days) -> None:
+        self.now_s = START_S + 3 * HOUR_S
+        self.store = Store(target, Journal(folder / "journal", 2**24), days, time.monotonic, lambda: self.now_s)
+        self.client: Client = target.connect()
+        self.database = target.database
+
+    def put(self, host: str, at_s: float, value: float) -> None:
+        cpu = {"cpu_percent": 50, "load_avgs": [value, 0, 0], "num_cpus": 8}
+        post = posts.host_post(host, gpus=0, timestamp=at_s, cpu=cpu, disk={}, memory={})
+        self.store.keep(orjson.dumps(post), b"{}", points_of_post(post))
+
+    def carry(self) -> None:
+        self.store.step(lambda *_: None)
+
+    def roll(self, steps: int = 6) -> None:
+        for _ in range(steps):
+            self.store.rollups.step()
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        return self.client.query_arrow(sql.replace("DB", self.database), {}).to_pylist()
+
+    def close(self) -> None:
+        self.store.close()
+        self.client.close()
+
+
+@pytest.fixture
+def history(target: Target, tmp_path: Path) -> Generator[Callable[..., History]]:
+    """Opens it; again after what was open is closed."""
+    opened: list[History] = []
+
+    def open_one(days: Days = DAYS) -> History:
+        while opened:
+            opened.pop().close()
+        opened[:] = [History(target, tmp_path, days)]
+        return opened[0]
+
+    yield open_one
+    for each in opened:
+        each.close()
+
+
+def tiers(ask: Callable[[str], list[dict[str, Any]]]) -> Rows:
+    found: Rows = {}
+    for tier in TIERS:
+        columns = "points, numbers, least, most, total, last, toUnixTimestamp64Milli(last_time) AS at"
+        table = f"DB.{tier.table} FINAL"
+        for row in ask(f"SELECT toUnixTimestamp(bucket) AS b, host, metric, {columns} FROM {table}"):  # noqa: S608
+            key = (tier.bucket_s, row["b"], row["host"], row["metric"])
+            numbers = (row["least"], row["most"], row["total"]) if row["numbers"] else ()
+            found[key] = (row["points"], row["numbers"], *map(plain, numbers), plain(row["last"]), row["at"])
+    return found
+
+
+def recount(ask: Callable[[str], list[dict[str, Any]]], until_s: int) -> Rows:
+    """What `tiers` should say of buckets that end until then, from the points alone."""
+    series: dict[tuple[Any, ...], dict[int, float]] = defaultdict(dict)
+    for row in ask("SELECT toUnixTimestamp64Milli(event_time) AS at, host, metric, value FROM DB.metric_points"):
+        for tier in TIERS:
+            bucket_s = row["at"] // 1000 // tier.bucket_s * tier.bucket_s
+            if bucket_s + tier.bucket_s <= until_s:
+                series[tier.bucket_s, bucket_s, row["host"], row["metric"]][row["at"]] = row["value"]
+    found: Rows = {}
+    for key, points in series.items():
+        finite = [value for value in points.values() if math.isfinite(value)]
+        numbers = (min(finite), max(finite), sum(finite)) if finite else ()
+        found[key] = (len(points), len(finite), *map(plain, numbers), plain(points[max(points)]), max(points))
+    return found
+
+
+def plain(value: float) -> float | str:
+    return float(f"{value:.9g}") if math.isfinite(value) else str(value)
+
+
+def assert_right(history: History) -> None:
+    found = tiers(history.rows)
+    assert found
+    assert found == recount(history.rows, history.store.rollups.ends[0])
+
+
+@pytest.mark.slow
+def test_they_say_what_a_recount_says_after_points_in_time_repeated_and_late(
+    history: Callable[..., History],
+) -> None:
+    here, chance = history(), random.Random(4)
+    here.now_s = START_S + 1
+    here.carry()
+    held: list[tuple[str, float, float]] = []
+    for at_s in range(START_S, START_S + 2 * HOUR_S + 600, 20):
+        here.now_s = at_s
+        for host in ("gpu01", "gpu02", "gpu03"):
+            point = (host, at_s + 0.25, chance.randrange(1000))
+            if chance.random() < 0.2:
+                held.append(point)
+            else:
+                here.put(*point)
+                held += [point] if chance.random() < 0.05 else []  # it comes again
+        if at_s % 1200 == 0:
+            here.carry()
+            here.roll(2)
+    here.carry()
+    here.roll()
+    assert here.store.rollups.ends == [START_S + 2 * HOUR_S + 540, START_S + 2 * HOUR_S, START_S + 2 * HOUR_S]
+    assert_right(here)
+    chance.shuffle(held)
+    for part in (held[: len(held) // 2], held):
+        for point in part:
+            here.put(*point)
+        here.carry()
+        here.roll(1)
+    here.roll(12)
+    assert_right(here)
+    assert tiers(here.rows)[HOUR_S, START_S, "gpu01", METRIC][0] == 180
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_kept", [True, False], ids=["kept", "lost"])
+def test_what_is_due_outlives_the_process(history: Callable[..., History], is_kept: bool) -> None:
+    """And without the table that says it, late points would stay outside: so this can fail."""
+    here = history()
+    here.carry()
+    here.roll()
+    here.put("gpu01", START_S + 5, 1.0)
+    here.carry()
+    here.roll()
+    here.put("gpu01", START_S + 10, 2.0)
+    here.carry()
+    if not is_kept:
+        here.client.command(f"TRUNCATE TABLE {here.database}.rollups_due")
+    here = history()
+    here.carry()
+    here.roll()
+    [points, *_] = tiers(here.rows)[HOUR_S, START_S, "gpu01", METRIC]
+    assert points == (2 if is_kept else 1)
+
+
+@pytest.mark.slow
+def test_a_clock_that_was_ahead_leaves_no_bucket_half_made(history: Callable[..., History]) -> None:
+    here = history()
+    here.carry()
+    here.now_s = START_S + 9 * HOUR_S
+    here.roll()
+    here.now_s = START_S + 3 * HOUR_S
+    for at in range(5):
+        here.put("gpu01", START_S + 3 * HOUR_S - 300 + at * 60, at)
+    here.carry()
+    here.now_s += HOUR_S
+    here.roll()
+    assert_right(here)
+    assert here.store.rollups.ends[0] == START_S + 4 * HOUR_S - MINUTE_S
+
+
+@pytest.mark.slow
+def test_a_bucket_whose_points_are_gone_stays_when_a_late_one_comes(history: Callable[..., History]) -> None:
+    here = history()
+    for at in range(10):
+        here.put("gpu01", START_S + at, at)
+    here.carry()
+    here.roll()
+    before = tiers(here.rows)
+    here.client.command(f"TRUNCATE TABLE {here.database}.metric_points")
+    here.put("gpu01", START_S + 30, 1000.0)
+    here.put("gpu02", START_S + 30, 7.0)
+    here.carry()
+    here.roll()
+    after = tiers(here.rows)
+    assert after.items() >= before.items()
+    assert after[HOUR_S, START_S, "gpu02", METRIC][0] == 1  # one that wasn't there is made
+
+
+@pytest.mark.slow
+def test_what_is_not_finite_leaves_least_greatest_and_mean_alone(history: Callable[..., History]) -> None:
+    here = history()
+    here.carry()
+    values = {0: "1", 7: "nan", 14: "inf", 21: "3", 28: "-inf", 90: "nan"}
+    for at, value in values.items():
+        row = f"SELECT toDateTime64({START_S + at}, 3, 'UTC'), 'r', 'loss', {value}"
+        here.client.command(f"INSERT INTO {here.database}.metric_points (event_time, run_id, metric, value) {row}")
+    here.client.command(f"INSERT INTO {here.database}.rollups_until SELECT 0, toDateTime({START_S}, 'UTC')")
+    here = history()
+    here.carry()
+    by_points: Callable[[], Any] = lambda: read_series(  # noqa: E731
+        here.store, Selection(("loss",), START_S, START_S + HOUR_S, points=2), here.now_s
+    )[0]
+    unrolled = by_points()
+    here.roll()
+    assert_right(here)
+    for found in (unrolled, by_points()):
+        [series] = found
+        assert (series.min.tolist(), series.max.tolist(), series.mean.tolist()) == ([1], [3], [2])
+        assert (series.count.tolist(), series.not_finite.tolist()) == ([6], [4])
+        assert math.isnan(series.value[0])
+
+
+@pytest.mark.slow
+def test_an_answer_is_the_same_from_the_points_and_from_each_tier(history: Callable[..., History]) -> None:
+    here = history()
+    here.now_s = START_S
+    here.carry()
+    here.now_s = START_S + 3 * HOUR_S
+    for at in range(0, 3 * HOUR_S, 10):
+        here.put("gpu01", START_S + at, at % 77)
+    here.carry()
+    asked = [(180, 60), (60, 240), (18, 600), (3, 3600), (2, 7200)]
+    answers: list[list[Any]] = []
+    for _ in range(2):
+        answers.append([])
+        for points, bucket_s in asked:
+            wanted = Selection((METRIC,), START_S + 30, START_S + 3 * HOUR_S + 30, points=points)
+            [series], length = read_series(here.store, wanted, here.now_s)
+            assert length == bucket_s
+            assert (series.time % bucket_s == 0).all()
+            columns = (series.time, series.value, series.min, series.max, series.mean, series.count)
+            answers[-1].append([column.tolist() for column in columns])
+        here.now_s += HOUR_S
+        here.roll()
+    assert here.store.rollups.ends[2] >= START_S + 3 * HOUR_S
+    assert answers[0] == answers[1]
+    here.client.command(f"TRUNCATE TABLE {here.database}.metric_points")
+    [series], _ = read_series(here.store, Selection((METRIC,), START_S, here.now_s, points=4), here.now_s)
+    assert series.count.sum() == 3 * 360  # so the second answers came from the tiers
+
+
+@pytest.mark.slow
+def test_days_that_are_set_anew_count_for_our_tables_and_not_for_others(history: Callable[..., History]) -> None:
+    def ttl(name: str) -> str:
+        tables = here.rows("SELECT name, engine_full AS made FROM system.tables WHERE database = 'DB'")
+        [made] = [table["made"] for table in tables if table["name"] == name]
+        return made.partition("TTL ")[2].partition(" SETTINGS")[0]
+
+    here = history()
+    here.carry()
+    assert [ttl(tier.table) for tier in TIERS] == [f"bucket + toIntervalDay({days})" for days in DAYS.tiers]
+    other = "(bucket DateTime, run_id String) ENGINE = ReplacingMergeTree ORDER BY bucket TTL bucket + INTERVAL 3 DAY"
+    here.client.command(f"DROP TABLE {here.database}.metric_points_1h")
+    here.client.command(f"CREATE TABLE {here.database}.metric_points_1h {other}")
+    here = history(Days(5, 6, 90, 8))
+    here.carry()
+    assert ttl("metric_points") == "toDateTime(event_time) + toIntervalDay(5)"
+    assert ttl("metric_points_1m") == "bucket + toIntervalDay(6)"
+    assert ttl("metric_points_10m") == "bucket + toIntervalDay(90)"
+    assert ttl("metric_points_1h") == "bucket + toIntervalDay(3)"
+
+
+@pytest.mark.slow
+def test_a_question_that_takes_too_long_is_ended_and_says_so(target: Target, tmp_path: Path) -> None:
+    store = Store(target, Journal(tmp_path / "journal", 2**20), DAYS, longest_question_s=1)
+    try:
+        store.step(lambda *_: None)
+        with pytest.raises(TooSlow, match="takes longer than 1 s: ask for a shorter time"):
+            store.ask("SELECT sum(cityHash64(number)) FROM numbers(1000000000000)", {})
+        assert store.ask("SELECT 1 AS one", {})["one"].to_pylist() == [1]
+    finally:
+        store.close()
+    with pytest.raises(StoreAway):
+        store.ask("SELECT 1 AS one", {})
+
+
+DAYS_KEPT = (14, 31, 90, 730)
+
+
+@pytest.mark.parametrize(
+    ("range_s", "points", "age_s", "right"),
+    [
+        (HOUR_S, 2000, HOUR_S, Grid(0, 2)),
+        (HOUR_S, 61, HOUR_S, Grid(0, 64)),
+        (HOUR_S, 60, HOUR_S, Grid(1, 60)),
+        (DAY_S, 500, DAY_S, Grid(1, 240)),
+        (DAY_S, 144, DAY_S, Grid(2, 600)),
+        (30 * DAY_S, 500, 30 * DAY_S, Grid(3, 7200)),
+        (365 * DAY_S, 2000, 365 * DAY_S, Grid(3, 28_800)),
+        (HOUR_S, 2000, 14 * DAY_S + 1, Grid(1, 60)),  # every value is gone
+        (HOUR_S, 2000, 31 * DAY_S + 1, Grid(2, 600)),
+        (HOUR_S, 2000, 90 * DAY_S + 1, Grid(3, 3600)),
+        (HOUR_S, 2000, 9999 * DAY_S, Grid(3, 3600)),
+    ],
+)
+def test_the_longest_tier_that_is_fine_enough_and_goes_back_so_far(
+    range_s: float, points: int, age_s: float, right: Grid
+) -> None:
+    assert grid_of(range_s, points, age_s, DAYS_KEPT) == right
+
+
+def test_a_table_that_keeps_all_is_always_there() -> None:
+    assert grid_of(HOUR_S, 2000, 9999 * DAY_S, (None, *DAYS_KEPT[1:])) == Grid(0, 2)
+
+
+@pytest.mark.slow
+def test_after_kill_9_at_any_moment_they_are_right_again(tmp_path: Path) -> None:
+    environ = {"STATE_DIRECTORY": str(tmp_path / "state"), "CLUSTER_DASH_STORE_URL": ""}
+    chance, end_s = random.Random(9), time.time() // HOUR_S * HOUR_S
+    server, ending = Server(tmp_path, environ, command=SERVE), threading.Event()
+
+    def send() -> None:
+        """All are late: up to three hours."""
+        for number in itertools.count():
+            if ending.wait(0.005):
+                return
+            cpu = {"cpu_percent": 1, "load_avgs": [number % 1000, 0, 0], "num_cpus": 8}
+            at_s = end_s - 3 * HOUR_S * chance.random()
+            with contextlib.suppress(requests.RequestException):
+                server.post(posts.host_post(gpus=0, timestamp=at_s, cpu=cpu))
+
+    def ask(**asked: float) -> list[dict[str, Any]]:
+        params = {"metric": METRIC, "from": end_s - 3 * HOUR_S, "to": end_s, **asked}
+        answer = requests.get(server.url + "/api/series", params=params, timeout=30)
+        return answer.json()["series"] if answer.ok else []
+
+    def are_right() -> bool:
+        """Buckets of each tier against all points."""
+        points = ask()
+        return bool(points) and all(
+            buckets_of(ask(points=3 * HOUR_S // tier.bucket_s)) == counted(points, tier.bucket_s) for tier in TIERS
+        )
+
+    sender = threading.Thread(target=send)
+    try:
+        server.start()
+        sender.start()
+        for _ in range(3):
+            until(ask, 30)
+            before = sum(len(each["time"]) for each in ask())
+            until(lambda before=before: sum(len(each["time"]) for each in ask()) > before + 70, 30)
+            time.sleep(chance.random() / 2)
+            server.kill()
+            server.port = 0
+            server.start()
+        ending.set()
+        sender.join()
+        assert sum(len(each["time"]) for each in until(ask, 30)) > 180  # else they come raw
+        until(are_right, 30)
+    finally:
+        ending.set()
+        server.kill()
+        gc.collect()  # a request that failed keeps its socket in a cycle
+
+
+Buckets = dict[tuple[str, float], tuple[float, ...]]
+
+
+def buckets_of(series: list[dict[str, Any]]) -> Buckets:
+    names = ("value", "min", "max", "count")
+    return {
+        (each["host"], at_s): tuple(each[name][at] for name in names)
+        for each in series
+        for at, at_s in enumerate(each["time"])
+    }
+
+
+def counted(series: list[dict[str, Any]], bucket_s: int) -> Buckets:
+    found: dict[tuple[str, float], list[float]] = defaultdict(list)
+    for each in series:
+        for at_s, value in zip(each["time"], each["value"], strict=True):
+            found[each["host"], at_s // bucket_s * bucket_s].append(value)
+    return {key: (values[-1], min(values), max(values), len(values)) for key, values in found.items()}
