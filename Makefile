@@ -46,6 +46,7 @@ bench: .venv/tests
 	.venv/bin/python benchmarks/hostile.py
 	.venv/bin/python benchmarks/serve.py
 	.venv/bin/python benchmarks/overview.py
+	.venv/bin/python benchmarks/history.py
 	.venv/bin/python benchmarks/mole.py
 	.venv/bin/python benchmarks/overview_browser.py
 	.venv/bin/python benchmarks/simulate.py

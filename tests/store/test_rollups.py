@@ -52,6 +52,9 @@ def target(engine: Target) -> Target:
     return engine._replace(database=f"history_{next(_databases)}")
 
 
+def restore_nothing(_post: dict[str, Any], _received_s: float) -> None: ...
+
+
 class History:
     """A store whose clock a test sets, and a look past it into its tables."""
 
@@ -67,7 +70,7 @@ class History:
         self.store.keep(orjson.dumps(post), b"{}", points_of_post(post))
 
     def carry(self) -> None:
-        self.store.step(lambda *_: None)
+        self.store.step(restore_nothing)
 
     def roll(self, steps: int = 6) -> None:
         for _ in range(steps):
@@ -303,7 +306,7 @@ def test_days_that_are_set_anew_count_for_our_tables_and_not_for_others(history:
 def test_a_question_that_takes_too_long_is_ended_and_says_so(target: Target, tmp_path: Path) -> None:
     store = Store(target, Journal(tmp_path / "journal", 2**20), DAYS, longest_question_s=1)
     try:
-        store.step(lambda *_: None)
+        store.step(restore_nothing)
         with pytest.raises(TooSlow, match="takes longer than 1 s: ask for a shorter time"):
             store.ask("SELECT sum(cityHash64(number)) FROM numbers(1000000000000)", {})
         assert store.ask("SELECT 1 AS one", {})["one"].to_pylist() == [1]

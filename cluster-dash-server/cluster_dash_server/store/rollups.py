@@ -5,7 +5,7 @@ later. It is always made anew from the points, each counted once, so neither ord
 added up as it comes. Each longer tier is made of the one before. A bucket is never replaced by one of fewer points:
 what it was made of may have been kept for a shorter time.
 
-What is still to do stands in two small tables, before the points do, and so before the journal lets go of them.
+What is still to do stands in two small tables before the journal lets go of the points.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ MOST_PAIRS = 2_000
 """Late minutes of hosts at once."""
 MOST_HOSTS = 100
 """That a question names; for more of them it is asked of all."""
+FRESH_S = 2 * HOUR_S
 NARROW_GAP_S = 600
 """Late minutes that are further apart aren't taken together: all between would be read."""
 
@@ -89,6 +90,8 @@ class Rollups:
         self._days: tuple[int | None, ...] = ()
         self._due: dict[int, set[str]] = {}
         """By minute, Unix seconds, the hosts of which points came late."""
+        self._doing: tuple[int, ...] = ()
+        """Minutes that were due and are being made anew."""
         self._until_s: int | None = None
         """Minutes before are rolled up; None: not open yet."""
         self._claimed_s = 0
@@ -116,8 +119,8 @@ class Rollups:
             self._set_until(client, self._first_s(client))
 
     def note(self, client: Client, points: Iterable[tuple[str, float]]) -> None:
-        """Host and Unix seconds of points that are about to be inserted; `inserting` is held. Raises
-        clickhouse_connect's errors.
+        """Host and Unix seconds of points that were inserted since `inserting` is held. Raises clickhouse_connect's
+        errors: then they are to be inserted again.
         """
         claimed_s = self._claimed_s
         late = {(host, int(time_s) // MINUTE_S * MINUTE_S) for host, time_s in points if time_s < claimed_s}
@@ -127,8 +130,13 @@ class Rollups:
 
     @property
     def ends(self) -> list[int]:
-        """Up to where each tier is there, Unix seconds. What is later is in the one before, or only in the points."""
+        """Up to where each tier is to be read, Unix seconds. What is later is in the one before, or only in the points.
+
+        Minutes of the last hours that wait to be made anew are better read from their points.
+        """
         until_s = self._until_s or 0
+        due = [minute for minute in (*self._doing, *list(self._due)) if minute >= until_s - FRESH_S]
+        until_s = min(due, default=until_s)
         return [until_s // tier.bucket_s * tier.bucket_s for tier in TIERS]
 
     @property
@@ -180,6 +188,8 @@ class Rollups:
                 with self._inserting:
                     self._add_due(pairs)
                 raise
+            finally:
+                self._doing = ()
         end_s = self._end_of_portion(client, start_s, closed_s)
         if end_s > start_s:
             with self._inserting:
@@ -222,6 +232,7 @@ class Rollups:
         hosts: set[str] = set()
         minutes = sorted(self._due)
         last = minutes[0] if minutes else 0
+        self._doing = tuple(minutes)
         for minute in minutes:
             of_minute = self._due[minute]
             is_far = minute - last > NARROW_GAP_S or minute - minutes[0] >= DAY_S

@@ -67,9 +67,11 @@ _BUCKETS = f"""SELECT {KEY}, any(unit) AS its_unit, intDiv(at_s, {{bucket_s}}) *
     if(sum(numbers) = 0, nan, maxIf(most, numbers > 0)) AS max,
     if(sum(numbers) = 0, nan, sum(total) / sum(numbers)) AS mean
     FROM ({{pieces}}) GROUP BY {KEY}, time ORDER BY {KEY}, time LIMIT {MOST_ROWS + 1}"""  # noqa: S608
+_WITHIN = """{{table}} WHERE {where} AND event_time >= fromUnixTimestamp64Milli({{start:Int64}})
+    AND event_time < fromUnixTimestamp64Milli({{end:Int64}})"""
 _RAW = f"""SELECT {KEY}, unit AS its_unit, toUnixTimestamp64Milli(event_time) / 1000 AS time, value
-    FROM {{{{table}}}} WHERE {{where}} AND event_time >= fromUnixTimestamp64Milli({{{{start:Int64}}}})
-    AND event_time < fromUnixTimestamp64Milli({{{{end:Int64}}}}) ORDER BY {KEY}, time LIMIT {MOST_ROWS + 1}"""  # noqa: S608
+    FROM {_WITHIN} ORDER BY {KEY}, time LIMIT {MOST_ROWS + 1}"""  # noqa: S608
+_MOST = f"SELECT max(n) AS most FROM (SELECT count() AS n FROM {_WITHIN} GROUP BY {KEY})"  # noqa: S608
 
 
 def read_series(store: Store, wanted: Selection, now_s: float) -> tuple[list[Series], int]:
@@ -81,12 +83,16 @@ def read_series(store: Store, wanted: Selection, now_s: float) -> tuple[list[Ser
         return _read_raw(store, wanted), 0
     days = store.rollups.days
     grid = grid_of(wanted.end_s - wanted.start_s, wanted.points, now_s - wanted.start_s, days)
+    if grid.tier == 0 and _most_points(store, wanted) <= wanted.points:
+        return _read_raw(store, wanted), 0
     found = read_buckets(store, wanted, grid)
-    if all(each.count.sum() <= wanted.points for each in found):
+    if grid.tier and all(each.count.sum() <= wanted.points for each in found):
         raw = _read_raw(store, wanted)
         has_all = days[0] is None or wanted.start_s >= now_s - days[0] * DAY_S
         if has_all or sum(len(each.time) for each in raw) == sum(each.count.sum() for each in found):
-            return raw, 0
+            if all(len(each.time) <= wanted.points for each in raw):
+                return raw, 0
+            found = read_buckets(store, wanted, grid._replace(tier=0))  # points have come that no tier has yet
     return found, grid.bucket_s
 
 
@@ -119,9 +125,18 @@ def read_metrics(store: Store) -> list[dict[str, Any]]:
 
 
 def _read_raw(store: Store, wanted: Selection) -> list[Series]:
+    return _grouped(_ask_raw(store, _RAW, wanted))
+
+
+def _most_points(store: Store, wanted: Selection) -> int:
+    """Of a series."""
+    return max(_ask_raw(store, _MOST, wanted)["most"].to_pylist(), default=0) or 0
+
+
+def _ask_raw(store: Store, sql: str, wanted: Selection) -> Any:
     where, parameters = _where(wanted)
     parameters |= {"start": int(wanted.start_s * 1000), "end": int(wanted.end_s * 1000)}
-    return _grouped(store.ask(_RAW.format(where=where), parameters))
+    return store.ask(sql.format(where=where), parameters)
 
 
 def read_buckets(store: Store, wanted: Selection, grid: Grid) -> list[Series]:

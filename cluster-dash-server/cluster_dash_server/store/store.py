@@ -265,10 +265,10 @@ class Store:
             log.error("%d bytes of %s are damaged: it is kept as %s, all else of it was used", damaged, path, aside)
 
     def _insert(self, client: Client, kept: Sequence[Kept]) -> None:
-        self.rollups.note(client, ((each.points.host, event_time_of(each.points, each.received_s)) for each in kept))
         client.insert_arrow(
             f"{self._target.database}.{POINTS}", table_of([(each.points, each.received_s) for each in kept])
         )
+        self.rollups.note(client, ((each.points.host, event_time_of(each.points, each.received_s)) for each in kept))
         self._unposted |= {each.points.host: each for each in kept}
         self._insert_posts(
             client,

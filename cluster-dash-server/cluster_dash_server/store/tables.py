@@ -22,9 +22,15 @@ class Tier(NamedTuple):
 
     table: str
     bucket_s: int
+    partition: str
+    """By what its rows are kept apart: a question reads only those of its time. In a part they are by series."""
 
 
-TIERS = (Tier("metric_points_1m", 60), Tier("metric_points_10m", 600), Tier("metric_points_1h", 3600))
+TIERS = (
+    Tier("metric_points_1m", 60, "toDate(bucket)"),
+    Tier("metric_points_10m", 600, "toMonday(bucket)"),
+    Tier("metric_points_1h", 3600, "toYYYYMM(bucket)"),
+)
 """Each is made of the one before, the first of `metric_points`."""
 
 
@@ -122,7 +128,7 @@ _TIER = """
         last Float64 CODEC(Gorilla, ZSTD(1)),
         last_time DateTime64(3) CODEC(DoubleDelta, ZSTD(1))
     ) ENGINE = ReplacingMergeTree
-    PARTITION BY toYYYYMM(bucket)
+    PARTITION BY {partition}
     ORDER BY (run_id, metric, host, rank, device, tags_json, bucket)
     TTL bucket + INTERVAL {days} DAY
     SETTINGS old_parts_lifetime = 5
@@ -141,13 +147,13 @@ def make_tables(client: Client, database: str, days: Days) -> int | None:
     wanted = {POSTS: days.raw, DUE: LATEST_DUE_DAYS, UNTIL: 0, POINTS: days.raw}
     wanted[EVENTS] = days.hour  # as far back as the charts
     wanted |= {tier.table: tier_days for tier, tier_days in zip(TIERS, days.tiers, strict=True)}
+    columns = _TABLES | {tier.table: _TIER.replace("{partition}", tier.partition) for tier in TIERS}
     kept: dict[str, int | None] = {}
     for name, table_days in wanted.items():
         if name in there:
             kept[name] = _keep_for(client, f"{database}.{name}", there[name], table_days)
         else:
-            columns = _TABLES.get(name, _TIER).format(days=table_days)
-            client.command(f"CREATE TABLE IF NOT EXISTS {database}.{name} ({columns}")
+            client.command(f"CREATE TABLE IF NOT EXISTS {database}.{name} (" + columns[name].format(days=table_days))
             kept[name] = table_days
     return kept[POINTS]
 
