@@ -292,10 +292,10 @@ def fleet_history(hosts: Hosts, hours: float, now_s: float) -> list[FleetBucket]
 def stored_fleet_history(store: Store, hours: float, now_s: float) -> list[FleetBucket]:
     """As `fleet_history`, of all that was ever kept. Raises TooMuch, StoreAway."""
     buckets: dict[int, FleetBucket] = {}
-    for host, start, means in read_means(store, list(FIGURES), bucket_s(hours), now_s - hours * 3600, now_s):
-        known = {name: value for name, value in zip(FIGURES.values(), means, strict=True) if value is not None}
-        if known:
-            buckets.setdefault(start, FleetBucket(start, {})).servers[host] = known
+    means = read_means(store, tuple(FIGURES), bucket_s(hours), now_s - hours * 3600, now_s)
+    for (start, host), known in means.items():
+        figures = {FIGURES[metric]: mean for metric, mean in known.items()}
+        buckets.setdefault(start, FleetBucket(start, {})).servers[host] = figures
     return list(buckets.values())
 
 

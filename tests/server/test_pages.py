@@ -264,6 +264,34 @@ def test_a_page_says_when_memory_cuts_its_history(path: str, words: str) -> None
     assert words in app.test_client().get(path).text
 
 
+@pytest.mark.parametrize(
+    ("has_store", "has_uplot", "words", "library"),
+    [
+        (True, True, "Drag in a chart", "uPlot.esm.js"),
+        (True, False, "was installed without uPlot", "plotly-"),
+        (False, True, "[store] url is none", "plotly-"),
+    ],
+)
+def test_a_hosts_charts_are_the_stores_or_the_page_says_why_not(
+    has_store: bool, has_uplot: bool, words: str, library: str
+) -> None:
+    hosts, plotly, app = Hosts(Live()), Plotly(), Flask("cluster_dash_server")
+    frame.register(app, list, plotly, guarded=True)
+    fleets = Fleets(hosts, HostNames())
+    for blueprint in (
+        status.routes(hosts, fleets, list, has_store=has_store, has_uplot=has_uplot),
+        charts.routes(hosts),
+        assets.routes(plotly),
+    ):
+        app.register_blueprint(blueprint)
+    post = posts.host_post("gpu0")
+    hosts.record(post, points_of_post(post))
+    answer = app.test_client().get("/host/gpu0")
+    assert words in answer.text
+    assert [name for name in ("uPlot.esm.js", "plotly-") if name in answer.text] == [library]
+    assert ("unsafe-inline" in answer.headers.get("Content-Security-Policy", "")) == (library == "plotly-")
+
+
 def test_a_disk_that_does_not_answer_is_told_since_when(client: FlaskClient) -> None:
     post = posts.host_post("gpu01")
     post["disk"]["/nfs"] = {"mount_point": "/nfs", "device": "nas:/x", "stale_since": post["timestamp"] - 7200}

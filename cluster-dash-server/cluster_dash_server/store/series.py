@@ -85,14 +85,14 @@ def read_series(store: Store, wanted: Selection, now_s: float) -> tuple[list[Ser
     grid = grid_of(wanted.end_s - wanted.start_s, wanted.points, now_s - wanted.start_s, days)
     if grid.tier == 0 and _most_points(store, wanted) <= wanted.points:
         return _read_raw(store, wanted), 0
-    found = _read_buckets(store, wanted, grid)
+    found = read_buckets(store, wanted, grid)
     if grid.tier and all(each.count.sum() <= wanted.points for each in found):
         raw = _read_raw(store, wanted)
         has_all = days[0] is None or wanted.start_s >= now_s - days[0] * DAY_S
         if has_all or sum(len(each.time) for each in raw) == sum(each.count.sum() for each in found):
             if all(len(each.time) <= wanted.points for each in raw):
                 return raw, 0
-            found = _read_buckets(store, wanted, grid._replace(tier=0))  # points have come that no tier has yet
+            found = read_buckets(store, wanted, grid._replace(tier=0))  # points have come that no tier has yet
     return found, grid.bucket_s
 
 
@@ -139,7 +139,7 @@ def _ask_raw(store: Store, sql: str, wanted: Selection) -> Any:
     return store.ask(sql.format(where=where), parameters)
 
 
-def _read_buckets(store: Store, wanted: Selection, grid: Grid) -> list[Series]:
+def read_buckets(store: Store, wanted: Selection, grid: Grid) -> list[Series]:
     """Of the tier up to where it is there, then of the finer ones, at last of the points."""
     where, parameters = _where(wanted)
     at_s = int(wanted.start_s // grid.bucket_s) * grid.bucket_s

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import Refusal
-from ..store import StoreAway
+from ..store import StoreAway, TooSlow
 from ..store.series import TooMuch
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def asked(store: Store | None, question: Callable[[Store], T]) -> T:
         return question(store)
     except TooMuch as error:
         raise Refusal(400, str(error)) from None
+    except TooSlow as error:
+        raise Refusal(503, str(error)) from None
     except StoreAway as error:
         log.warning("a question to the store failed: %s", error)
         raise Refusal(503, AWAY, retry_after_s=10) from None

@@ -16,6 +16,7 @@ import { day, moment } from "./times.js";
 
 const AT_ONCE = 2;
 const AHEAD_PX = 300;
+const EVENTS_EVERY_S = 60;
 
 /** @type {{ host: string, charts: Spec[] }} */
 const given = JSON.parse(byId("charts-json").textContent ?? "");
@@ -29,6 +30,7 @@ let range = rangeOf(location.search);
 let span = boundsOf(range, serverNow());
 /** Of the charts that are drawn for the range as it is. @type {Set<Chart>} */
 let loaded = new Set();
+let eventsUpTo = 0;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let again;
 
@@ -128,6 +130,7 @@ async function firstTime() {
 }
 
 async function loadEvents() {
+  eventsUpTo = span.to;
   const asked = new URLSearchParams({ host: given.host, from: span.from.toFixed(3), to: (span.to + 600).toFixed(3) });
   const { events } = await ask(`/api/events?${asked}`).catch(() => ({ events: [] }));
   for (const chart of charts) chart.events = events;
@@ -137,6 +140,7 @@ async function loadEvents() {
 async function follow() {
   if (!("preset" in range) || container.classList.contains("lost")) return;
   span = boundsOf(range, serverNow());
+  if (span.to - eventsUpTo > EVENTS_EVERY_S) loadEvents();
   for (const chart of charts) {
     if (!chart.isVisible || !loaded.has(chart)) continue;
     try {
