@@ -6,7 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Generator
 
-from . import StoreAway
+from . import StoreAway, StoreBusy
 from .target import Client
 
 MOST = 4
@@ -23,9 +23,9 @@ class Readers:
 
     @contextlib.contextmanager
     def one(self) -> Generator[Client]:
-        """One that failed isn't used again. Raises StoreAway where none gets free, and what connecting raises."""
+        """One that failed isn't used again. Raises StoreBusy, StoreAway, and what connecting raises."""
         if not self._places.acquire(timeout=self._wait_s):
-            raise StoreAway(f"{MOST} questions take longer than {self._wait_s:.0f} s")
+            raise StoreBusy(f"{MOST} other questions take the store for longer than {self._wait_s:.0f} s")
         try:
             if self._is_closed:
                 raise StoreAway("the store is closed")

@@ -14,7 +14,7 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.datastructures import MultiDict
 
 from ..errors import Refusal
-from ..store import StoreAway, TooSlow
+from ..store import StoreAway, StoreBusy, TooSlow
 from ..store.series import MOST_POINTS, Selection, TooMuch, read_metrics, read_series
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def routes(store: Store | None, wall: Callable[[], float]) -> Blueprint:
             raise Refusal(503, str(error)) from None
         except StoreAway as error:
             log.warning("a question to the store failed: %s", error)
-            raise Refusal(503, AWAY, retry_after_s=10) from None
+            text = str(error) if isinstance(error, StoreBusy) else AWAY
+            raise Refusal(503, text, retry_after_s=10) from None
 
     return blueprint
 
