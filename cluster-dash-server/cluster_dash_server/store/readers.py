@@ -11,7 +11,7 @@ from .target import Client
 
 MOST = 4
 """Questions at a time."""
-CLOSE_WITHIN_S = 2.0
+CLOSE_WITHIN_S = 5.0
 
 
 class Readers:
@@ -41,7 +41,7 @@ class Readers:
             self._places.release()
 
     def close(self) -> None:
-        """Those in use end with their question."""
+        """Those in use are given time to end their question; the engine must not go while they ask it."""
         self._is_closed = True
         taken = [self._places.acquire(timeout=CLOSE_WITHIN_S / MOST) for _ in range(MOST)]
         while self._free:

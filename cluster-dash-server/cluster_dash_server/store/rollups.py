@@ -33,7 +33,7 @@ REST = 4.0
 """So many times as long as a step took does the next one wait: the machine is for posts and questions first, and many
 late points of a minute become one piece of work."""
 RETRY_S = 15.0
-CLOSE_WITHIN_S = 2.0
+CLOSE_WITHIN_S = 5.0
 MOST_ROWS = 300_000
 """Points at once, or a minute with whatever it has."""
 MOST_PAIRS = 2_000
@@ -160,9 +160,13 @@ class Rollups:
             self._trouble = None
         return max(PAUSE_S, REST * (self._monotonic() - began))
 
+    def end(self) -> None:
+        """No further step begins; one that is interrupted now says nothing of it."""
+        self._is_closed = True
+
     def close(self) -> None:
         """What isn't done is done after the next start."""
-        self._is_closed = True
+        self.end()
         if self._working.acquire(timeout=CLOSE_WITHIN_S):
             try:
                 if self._client is not None:
@@ -286,6 +290,8 @@ class Rollups:
         return end_s
 
     def _note_trouble(self, text: str) -> None:
+        if self._is_closed:
+            return
         if text != self._trouble:
             log.warning("the history isn't rolled up, and is again once this is over: %s", text)
         self._trouble = text
