@@ -212,6 +212,21 @@ def test_a_clock_that_was_ahead_leaves_no_bucket_half_made(history: Callable[...
 
 
 @pytest.mark.slow
+def test_what_a_backup_brings_back_while_the_server_runs_is_rolled_up(history: Callable[..., History]) -> None:
+    here = history()
+    here.carry()
+    here.roll()
+    columns = "event_time, host, metric, value"
+    row = f"SELECT toDateTime64({START_S}, 3, 'UTC'), 'gpu01', '{METRIC}', 1"
+    here.client.command(f"INSERT INTO {here.database}.metric_points ({columns}) {row}")
+    here.client.command(f"INSERT INTO {here.database}.rollups_until SELECT 0, toDateTime({START_S}, 'UTC')")
+    here.now_s += MINUTE_S
+    here.roll()
+    assert_right(here)
+    assert here.store.rollups.ends[0] == here.now_s - MINUTE_S
+
+
+@pytest.mark.slow
 def test_a_bucket_whose_points_are_gone_stays_when_a_late_one_comes(history: Callable[..., History]) -> None:
     here = history()
     for at in range(10):
