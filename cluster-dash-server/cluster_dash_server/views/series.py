@@ -160,7 +160,7 @@ def _csv(found: list[Series]) -> str:
     for series in found:
         device = "" if series.device is None else series.device
         key = [series.host, series.run_id, series.rank, device, series.metric, series.tags_json, series.unit]
-        columns = [getattr(series, name).tolist() for name in ("value", *COLUMNS)]
+        columns: list[list[float]] = [list(getattr(series, name)) for name in ("value", *COLUMNS)]
         for at, time_s in enumerate(series.time.tolist()):
             cells = ("" if not column or math.isnan(column[at]) else column[at] for column in columns)
             writer.writerow([time_s, *map(_plain, key), *cells])
