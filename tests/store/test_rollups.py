@@ -11,6 +11,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from cluster_dash_server.points import points_of_post
 from cluster_dash_server.store import StoreAway, TooSlow
 from cluster_dash_server.store.journal import Journal
 from cluster_dash_server.store.numbers import Numbers
-from cluster_dash_server.store.series import Grid, Selection, grid_of, read_series
+from cluster_dash_server.store.series import Grid, Selection, TooMuch, grid_of, read_series
 from cluster_dash_server.store.store import Store
 from cluster_dash_server.store.tables import TIERS, Days
 from cluster_dash_server.store.target import Client, Target, target_of
@@ -212,6 +213,21 @@ def test_a_clock_that_was_ahead_leaves_no_bucket_half_made(history: Callable[...
 
 
 @pytest.mark.slow
+def test_what_a_backup_brings_back_while_the_server_runs_is_rolled_up(history: Callable[..., History]) -> None:
+    here = history()
+    here.carry()
+    here.roll()
+    columns = "event_time, host, metric, value"
+    row = f"SELECT toDateTime64({START_S}, 3, 'UTC'), 'gpu01', '{METRIC}', 1"
+    here.client.command(f"INSERT INTO {here.database}.metric_points ({columns}) {row}")
+    here.client.command(f"INSERT INTO {here.database}.rollups_until SELECT 0, toDateTime({START_S}, 'UTC')")
+    here.now_s += MINUTE_S
+    here.roll()
+    assert_right(here)
+    assert here.store.rollups.ends[0] == here.now_s - MINUTE_S
+
+
+@pytest.mark.slow
 def test_a_bucket_whose_points_are_gone_stays_when_a_late_one_comes(history: Callable[..., History]) -> None:
     here = history()
     for at in range(10):
@@ -304,17 +320,40 @@ def test_days_that_are_set_anew_count_for_our_tables_and_not_for_others(history:
 
 
 @pytest.mark.slow
-def test_a_question_that_takes_too_long_is_ended_and_says_so(target: Target, tmp_path: Path) -> None:
-    store = Store(target, Journal(tmp_path / "journal", 2**20), DAYS, longest_question_s=1)
+def test_a_question_that_takes_too_long_is_ended_and_keeps_no_other_waiting(target: Target, tmp_path: Path) -> None:
+    store = Store(target, Journal(tmp_path / "journal", 2**20), DAYS, longest_question_s=4)
+
+    def ask_much() -> None:
+        with pytest.raises(TooSlow, match="takes longer than 4 s: ask for a shorter time"):
+            store.ask("SELECT sum(cityHash64(number)) FROM numbers(1000000000000)", {})
+        ended.append("much")
+
+    ended: list[str] = []
+    asking = threading.Thread(target=ask_much)
     try:
         store.step(restore_nothing)
-        with pytest.raises(TooSlow, match="takes longer than 1 s: ask for a shorter time"):
-            store.ask("SELECT sum(cityHash64(number)) FROM numbers(1000000000000)", {})
+        asking.start()
         assert store.ask("SELECT 1 AS one", {})["one"].to_pylist() == [1]
+        ended.append("little")
+        asking.join()
+        assert ended == ["little", "much"]
     finally:
         store.close()
     with pytest.raises(StoreAway):
         store.ask("SELECT 1 AS one", {})
+
+
+@pytest.mark.slow
+def test_more_points_than_an_answer_may_have_are_refused_without_reading_them(history: Callable[..., History]) -> None:
+    here = history()
+    here.carry()
+    columns = "bucket, run_id, host, metric, points"
+    row = f"SELECT toDateTime({START_S}, 'UTC'), '', 'gpu01', '{METRIC}', 500001"
+    here.client.command(f"INSERT INTO {here.database}.metric_points_1h ({columns}) {row}")
+    wanted = Selection((METRIC,), START_S, START_S + 2 * HOUR_S)
+    with pytest.raises(TooMuch, match="more than 500000 points: ask for a shorter time"):
+        read_series(here.store, wanted, here.now_s)
+    assert read_series(here.store, replace(wanted, end_s=START_S + 3599), here.now_s) == ([], 0)
 
 
 DAYS_KEPT = (14, 31, 90, 730)

@@ -11,6 +11,10 @@ class StoreAway(Exception):
     """The store gives no answer; the text says why."""
 
 
+class StoreBusy(StoreAway):
+    """It answers others."""
+
+
 class TooSlow(Exception):
     """A question took longer than it may."""
 

@@ -48,7 +48,7 @@ def grouped(table: Any) -> list[Series]:
         code = key.dictionary_encode().indices.to_numpy()
         is_new[1:] |= code[1:] != code[:-1]
     starts = np.flatnonzero(is_new).tolist()
-    firsts = [each.take(starts).to_pylist() for each in (*keys, table["its_unit"])]
+    firsts = [[each[at].as_py() for at in starts] for each in (*keys, table["its_unit"])]
     columns = {name: table[name].to_numpy() for name in COLUMNS if name in table.column_names}
     found: list[Series] = []
     for start, end, first in zip(starts, [*starts[1:], table.num_rows], zip(*firsts, strict=True), strict=True):

@@ -6,12 +6,12 @@ import contextlib
 import threading
 from collections.abc import Callable, Generator
 
-from . import StoreAway
+from . import StoreAway, StoreBusy
 from .target import Client
 
 MOST = 4
 """Questions at a time."""
-CLOSE_WITHIN_S = 2.0
+CLOSE_WITHIN_S = 5.0
 
 
 class Readers:
@@ -23,9 +23,9 @@ class Readers:
 
     @contextlib.contextmanager
     def one(self) -> Generator[Client]:
-        """One that failed isn't used again. Raises StoreAway where none gets free, and what connecting raises."""
+        """One that failed isn't used again. Raises StoreBusy, StoreAway, and what connecting raises."""
         if not self._places.acquire(timeout=self._wait_s):
-            raise StoreAway(f"{MOST} questions take longer than {self._wait_s:.0f} s")
+            raise StoreBusy(f"{MOST} other questions take the store for longer than {self._wait_s:.0f} s")
         try:
             if self._is_closed:
                 raise StoreAway("the store is closed")
@@ -41,7 +41,7 @@ class Readers:
             self._places.release()
 
     def close(self) -> None:
-        """Those in use end with their question."""
+        """Those in use are given time to end their question; the engine must not go while they ask it."""
         self._is_closed = True
         taken = [self._places.acquire(timeout=CLOSE_WITHIN_S / MOST) for _ in range(MOST)]
         while self._free:

@@ -2,8 +2,8 @@
 
 A minute is rolled up once when it has ended, for all series together, and again for the hosts of which a point came
 later. It is always made anew from the points, each counted once, so neither order nor repetition matters: nothing is
-added up as it comes. Each longer tier is made of the one before. A bucket is never replaced by one of fewer points:
-what it was made of may have been kept for a shorter time.
+added up as it comes. Each longer tier is made of the one before. A bucket is never replaced by one of fewer points
+(`tables.py`): what it was made of may have been kept for a shorter time.
 
 What is still to do stands in two small tables before the journal lets go of the points.
 """
@@ -33,7 +33,7 @@ REST = 4.0
 """So many times as long as a step took does the next one wait: the machine is for posts and questions first, and many
 late points of a minute become one piece of work."""
 RETRY_S = 15.0
-CLOSE_WITHIN_S = 2.0
+CLOSE_WITHIN_S = 5.0
 MOST_ROWS = 300_000
 """Points at once, or a minute with whatever it has."""
 MOST_PAIRS = 2_000
@@ -55,13 +55,9 @@ _OF_TIER = """toDateTime(intDiv(toUnixTimestamp(bucket), {bucket_s}) * {bucket_s
     minIf(least, numbers > 0) AS made_least, maxIf(most, numbers > 0) AS made_most,
     sum(total) AS made_total, argMax(last, last_time) AS made_last,
     max(last_time) AS made_last_time"""
-# A setting of a server may make what a join doesn't find NULL.
 _MAKE = """INSERT INTO {table} (bucket, {key}, unit, points, numbers, least, most, total, last, last_time)
     SELECT at, {key}, made_unit, n, made_numbers, made_least, made_most, made_total, made_last, made_last_time
-    FROM (SELECT {columns} FROM {source} WHERE {where} GROUP BY at, {key}) AS made
-    LEFT JOIN (SELECT bucket AS at, {key}, points AS before FROM {table} FINAL WHERE {there}) AS kept
-    USING (at, {key})
-    WHERE n > ifNull(before, 0) OR (n = before AND at >= toDateTime({complete_s}, 'UTC'))
+    FROM (SELECT {columns} FROM {source} WHERE {where} GROUP BY at, {key})
     SETTINGS max_threads = 1, do_not_merge_across_partitions_select_final = 1"""
 
 
@@ -109,14 +105,12 @@ class Rollups:
         self._points, self._days = points, days
         if self._until_s is not None:
             return  # it is known, and a connection was lost in between
-        minute = "SELECT toUnixTimestamp(minute) AS at"
-        due = _rows(client, f"{minute}, host FROM {self._database}.{DUE} FINAL WHERE is_due = 1")
-        self._add_due([(row["host"], row["at"]) for row in due])
-        found = _rows(client, f"{minute} FROM {self._database}.{UNTIL} FINAL")
-        if found:
-            self._until_s = self._claimed_s = found[0]["at"]
-        else:
+        until_s, due = self._read_table(client)
+        self._add_due(due)
+        if until_s is None:
             self._set_until(client, self._first_s(client))
+        else:
+            self._until_s = self._claimed_s = until_s
 
     def note(self, client: Client, points: Iterable[tuple[str, float]]) -> None:
         """Host and Unix seconds of points that were inserted since `inserting` is held. Raises clickhouse_connect's
@@ -160,9 +154,13 @@ class Rollups:
             self._trouble = None
         return max(PAUSE_S, REST * (self._monotonic() - began))
 
+    def end(self) -> None:
+        """No further step begins; one that is interrupted now says nothing of it."""
+        self._is_closed = True
+
     def close(self) -> None:
         """What isn't done is done after the next start."""
-        self._is_closed = True
+        self.end()
         if self._working.acquire(timeout=CLOSE_WITHIN_S):
             try:
                 if self._client is not None:
@@ -190,12 +188,32 @@ class Rollups:
                 raise
             finally:
                 self._doing = ()
+        start_s = self._look_at_table(client, start_s, closed_s)
         end_s = self._end_of_portion(client, start_s, closed_s)
         if end_s > start_s:
             with self._inserting:
                 self._claimed_s = end_s
             self._make(client, Work(start_s, end_s, []), end_s)
             self._set_until(client, end_s)
+
+    def _look_at_table(self, client: Client, start_s: int, closed_s: int) -> int:
+        """Where to go on. A backup that was restored has points since, and minutes that were due."""
+        if start_s >= closed_s:
+            return start_s
+        until_s, due = self._read_table(client)
+        if until_s is None or until_s >= start_s:
+            return start_s
+        with self._inserting:
+            self._add_due(due)
+            self._until_s = self._claimed_s = until_s
+        return until_s
+
+    def _read_table(self, client: Client) -> tuple[int | None, list[tuple[str, int]]]:
+        """Up to where minutes are done, None where nothing says it, and what is due before."""
+        minute = "SELECT toUnixTimestamp(minute) AS at"
+        due = _rows(client, f"{minute}, host FROM {self._database}.{DUE} FINAL WHERE is_due = 1")
+        found = _rows(client, f"{minute} FROM {self._database}.{UNTIL} FINAL")
+        return (found[0]["at"] if found else None), [(row["host"], row["at"]) for row in due]
 
     def _set_until(self, client: Client, until_s: int) -> None:
         client.command(f"INSERT INTO {self._database}.{UNTIL} SELECT 0, toDateTime({until_s}, 'UTC')")
@@ -213,15 +231,12 @@ class Rollups:
             columns = (_OF_TIER if number else _OF_POINTS).format(
                 bucket_s=tier.bucket_s, bucket_ms=tier.bucket_s * 1000, key=KEY
             )
-            days = self._days[number]
             sql = _MAKE.format(
                 table=table,
                 source=source,
                 columns=columns,
                 key=KEY,
                 where=_where(source_time, start_s, end_s, work.hosts),
-                there=_where("bucket", start_s, end_s, work.hosts),
-                complete_s=0 if days is None else max(0, int(self._wall()) - days * DAY_S + HOUR_S),
             )
             client.command(sql, parameters={"hosts": work.hosts} if work.hosts else None)
             source, source_time = f"{table} FINAL", "bucket"
@@ -286,6 +301,8 @@ class Rollups:
         return end_s
 
     def _note_trouble(self, text: str) -> None:
+        if self._is_closed:
+            return
         if text != self._trouble:
             log.warning("the history isn't rolled up, and is again once this is over: %s", text)
         self._trouble = text

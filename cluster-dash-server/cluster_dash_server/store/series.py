@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 500_000
 MOST_POINTS = 10_000
+TOO_MUCH = f"that is more than {MOST_ROWS} points: ask for a shorter time, fewer series, or points=500"
 DAY_S = 86_400
 LATEST_S = 2**32 - 1
 """Of ClickHouse's DateTime."""
@@ -80,6 +81,7 @@ def read_series(store: Store, wanted: Selection, now_s: float) -> tuple[list[Ser
     Raises TooMuch, TooSlow, StoreAway.
     """
     if wanted.points is None:
+        _check_number(store, wanted)
         return _read_raw(store, wanted), 0
     days = store.rollups.days
     grid = grid_of(wanted.end_s - wanted.start_s, wanted.points, now_s - wanted.start_s, days)
@@ -122,6 +124,19 @@ def read_metrics(store: Store) -> list[dict[str, Any]]:
         AND event_time >= toDateTime({end_s}, 'UTC')) GROUP BY metric ORDER BY name""",  # noqa: S608  # no outsider's text
         {},
     ).to_pylist()
+
+
+def _check_number(store: Store, wanted: Selection) -> None:
+    """The hours know at once what reading all points would take seconds to find out. Raises TooMuch."""
+    hours = TIERS[-1]
+    start_s = int(-(-wanted.start_s // hours.bucket_s)) * hours.bucket_s
+    end_s = min(int(wanted.end_s // hours.bucket_s) * hours.bucket_s, store.rollups.ends[-1])
+    if start_s < end_s:
+        where, parameters = _where(wanted)
+        piece = _PIECE.format(source=f"{{{hours.table}}}", where=where, start_s=start_s, end_s=end_s)
+        [number] = store.ask(f"SELECT sum(points) AS n FROM ({piece})", parameters)["n"].to_pylist()  # noqa: S608
+        if number > MOST_ROWS:
+            raise TooMuch(TOO_MUCH)
 
 
 def _read_raw(store: Store, wanted: Selection) -> list[Series]:
@@ -177,5 +192,5 @@ def _grouped(table: Any) -> list[Series]:
     from .grouped import grouped  # a server without a store needn't load it
 
     if table.num_rows > MOST_ROWS:
-        raise TooMuch(f"that is more than {MOST_ROWS} points: ask for a shorter time, fewer series, or points=500")
+        raise TooMuch(TOO_MUCH)
     return grouped(table)

@@ -368,6 +368,10 @@ class Store:
                 self._insert_posts(self._unposted)
         with self._flushing:
             self._is_closed = True
+            self.rollups.end()
+            if self._target.folder and self._writer is not None:
+                with contextlib.suppress(*AWAY):  # all that the engine within this process does is ours
+                    self._writer.command("KILL QUERY WHERE query_id != queryID() ASYNC")
         self.rollups.close()
         self._readers.close()
         with self._flushing:

@@ -115,6 +115,7 @@ _TABLES = {
     SETTINGS old_parts_lifetime = 5
     """,
 }
+# Of two rows of a bucket the one of more points counts, then the later: what a bucket was made of may be gone.
 _TIER = """
         bucket DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
         run_id LowCardinality(String),
@@ -131,14 +132,14 @@ _TIER = """
         total Float64 CODEC(Gorilla, ZSTD(1)),
         last Float64 CODEC(Gorilla, ZSTD(1)),
         last_time DateTime64(3) CODEC(DoubleDelta, ZSTD(1))
-    ) ENGINE = ReplacingMergeTree
+    ) ENGINE = ReplacingMergeTree(points)
     PARTITION BY {partition}
     ORDER BY (run_id, metric, host, rank, device, tags_json, bucket)
     TTL bucket + INTERVAL {days} DAY
     SETTINGS old_parts_lifetime = 5
     """
 _TTL = re.compile(r" TTL ((?:toDateTime\()?(?:event_time|received|time|minute|bucket)\)?) \+ toIntervalDay\((\d+)\)")
-_OURS = re.compile(r"ReplacingMergeTree.* ORDER BY .*TTL .* SETTINGS old_parts_lifetime = 5\b.*")
+_OURS = re.compile(r"ReplacingMergeTree.* ORDER BY .*TTL .* SETTINGS (.*, )?old_parts_lifetime = 5\b.*")
 """Nobody else has all of this."""
 
 

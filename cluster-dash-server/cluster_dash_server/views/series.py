@@ -14,7 +14,7 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.datastructures import MultiDict
 
 from ..errors import Refusal
-from ..store import StoreAway, TooSlow
+from ..store import StoreAway, StoreBusy, TooSlow
 from ..store.series import MOST_POINTS, Selection, TooMuch, read_metrics, read_series
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def routes(store: Store | None, wall: Callable[[], float]) -> Blueprint:
             raise Refusal(503, str(error)) from None
         except StoreAway as error:
             log.warning("a question to the store failed: %s", error)
-            raise Refusal(503, AWAY, retry_after_s=10) from None
+            text = str(error) if isinstance(error, StoreBusy) else AWAY
+            raise Refusal(503, text, retry_after_s=10) from None
 
     return blueprint
 
@@ -159,7 +160,7 @@ def _csv(found: list[Series]) -> str:
     for series in found:
         device = "" if series.device is None else series.device
         key = [series.host, series.run_id, series.rank, device, series.metric, series.tags_json, series.unit]
-        columns = [list(getattr(series, name)) for name in ("value", *COLUMNS)]
+        columns: list[list[float]] = [list(getattr(series, name)) for name in ("value", *COLUMNS)]
         for at, time_s in enumerate(series.time.tolist()):
             cells = ("" if not column or math.isnan(column[at]) else column[at] for column in columns)
             writer.writerow([time_s, *map(_plain, key), *cells])
