@@ -43,8 +43,8 @@ _TABLES = {
 }
 
 
-# As ClickHouse comes, a power cut takes what the kernel hasn't written yet, of what the journal has given away; and a merge
-# that isn't on the disk replaces parts that were.
+# As ClickHouse comes, a power cut takes what the kernel hasn't written yet, which the journal has let go of; and a
+# merge that isn't on the disk replaces parts that were.
 _DURABLE = ", fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1"
 
 
