@@ -69,6 +69,8 @@ TRIES = 3
 MOST_NOTES = 5
 LONGEST_QUESTION_S = 10
 OUT_OF_TIME = "TIMEOUT_EXCEEDED"
+CLOCK_STEP_S = 86_400.0
+"""So far a clock that is set may bring nothing to its end of life."""
 NO_SPACE = "NOT_ENOUGH_SPACE"
 
 
@@ -122,6 +124,8 @@ class Store:
         self._trouble: str | None = None
         self._points = ""
         """`metric_points` in a question, so that a repeated row counts once."""
+        self._offset_s = wall() - monotonic()
+        self._is_removing = True
         self._failures = 0
         """Of the steps since the last that went well."""
         self._notes: list[str] = []
@@ -156,6 +160,7 @@ class Store:
             if not self._is_open:
                 self._begin(restore)
             else:
+                self._mind_clock()
                 self.flush()
                 if self._has_others_hosts:
                     self._restore(restore, self._latest_known())
@@ -169,6 +174,19 @@ class Store:
             log.info("the store takes what waited: all is in %s", self._target.shown)
         self._trouble = None
         return min(LONGEST_PAUSE_S, max(FLUSH_S, REST * (self._monotonic() - began)))
+
+    def _mind_clock(self) -> None:
+        """ClickHouse removes what is too old by the wall clock. Where somebody set that by more than a day, nothing is
+        removed until it is back or the server is started again. Raises clickhouse_connect's errors.
+        """
+        is_right = abs(self._wall() - self._monotonic() - self._offset_s) < CLOCK_STEP_S
+        if self._target.folder is None or is_right == self._is_removing:
+            return
+        with self._flushing:
+            self._client().command(f"SYSTEM {'START' if is_right else 'STOP'} TTL MERGES")
+        self._is_removing = is_right
+        if not is_right:
+            self._note("The clock was set by more than a day: no history is removed until it is back or a restart.")
 
     def _begin(self, restore: Restore) -> None:
         """The journal's posts are newer than the store's."""

@@ -143,6 +143,11 @@ _OURS = re.compile(r"ReplacingMergeTree.* ORDER BY .*TTL .* SETTINGS (.*, )?old_
 """Nobody else has all of this."""
 
 
+# As ClickHouse comes, a power cut takes what the kernel hasn't written yet, which the journal has let go of; and a
+# merge that isn't on the disk replaces parts that were.
+_DURABLE = ", fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1"
+
+
 def make_tables(client: Client, database: str, days: Days) -> int | None:
     """Those that are there are kept so many days from now on. Returns the days of `metric_points`, None where it keeps
     all. Raises clickhouse_connect's errors.
@@ -157,7 +162,8 @@ def make_tables(client: Client, database: str, days: Days) -> int | None:
         if name in there:
             kept[name] = _keep_for(client, f"{database}.{name}", there[name], table_days)
         else:
-            client.command(f"CREATE TABLE IF NOT EXISTS {database}.{name} (" + columns[name].format(days=table_days))
+            made = columns[name].format(days=table_days).rstrip() + _DURABLE
+            client.command(f"CREATE TABLE IF NOT EXISTS {database}.{name} ({made}")
             kept[name] = table_days
     return kept[POINTS]
 
