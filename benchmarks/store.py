@@ -9,6 +9,7 @@ takes while nobody posts. Machines differ and are shared: compare lines of one r
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import os
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from processes import SERVE, Program, Server, until
 from serve import BARE, PASSCODE, Sender, cpu_s
 
 from cluster_dash_mole.simulate.fleet import Fleet
-from cluster_dash_server.points import NO_DEVICE, Points, points_of_post
+from cluster_dash_server.points import NO_DEVICE, Layout, Points, points_of_post
 from cluster_dash_server.serving.sockets import allow_descriptors
 from cluster_dash_server.store.target import DATABASE, Target
 
@@ -96,36 +97,61 @@ def _with_some_metrics(text: str) -> str:
     return json.dumps(post, separators=(",", ":"))
 
 
-Sample = tuple[dict[str, str], float]
+Labels = dict[str, str]
 
 
-def samples(points: Points) -> Iterator[Sample]:
-    """Labels and value, as Prometheus has them."""
-    for key, value in zip(points.layout.series, points.row, strict=True):
-        if not math.isnan(value):
-            device = {} if key.device == NO_DEVICE else {"device": str(key.device)}
-            name = {"__name__": key.metric.replace(".", "_"), "host": points.host}
-            yield name | device | json.loads(key.tags_json or "{}"), value
+@functools.cache
+def labels_of(host: str, layout: Layout) -> list[Labels]:
+    """Of each series, as Prometheus has them."""
+    found: list[Labels] = []
+    for key in layout.series:
+        device = {} if key.device == NO_DEVICE else {"device": str(key.device)}
+        name = {"__name__": key.metric.replace(".", "_"), "host": host}
+        found.append(name | device | json.loads(key.tags_json or "{}"))
+    return found
+
+
+@functools.cache
+def names_of(host: str, layout: Layout) -> list[str]:
+    """The same as text."""
+    return [
+        labels["__name__"]
+        + "{"
+        + ",".join(f"{name}={json.dumps(text)}" for name, text in labels.items() if name != "__name__")
+        + "}"
+        for labels in labels_of(host, layout)
+    ]
+
+
+@functools.cache
+def fields_of(host: str, layout: Layout) -> list[bytes]:
+    """The same as protobuf has them."""
+    return [
+        b"".join(
+            _field(1, _field(1, name.encode()) + _field(2, text.encode())) for name, text in sorted(labels.items())
+        )
+        for labels in labels_of(host, layout)
+    ]
 
 
 def lines(several: list[Points]) -> bytes:
     """As text, for VictoriaMetrics' import."""
-    found: list[str] = []
-    for points in several:
-        for labels, value in samples(points):
-            words = ",".join(f"{name}={json.dumps(text)}" for name, text in labels.items() if name != "__name__")
-            found.append(f"{labels['__name__']}{{{words}}} {value} {int(points.event_time * 1000)}\n")
-    return "".join(found).encode()
+    return "".join(
+        f"{name} {value} {int(points.event_time * 1000)}\n"
+        for points in several
+        for name, value in zip(names_of(points.host, points.layout), points.row, strict=True)
+        if not math.isnan(value)
+    ).encode()
 
 
 def remote_write(several: list[Points]) -> bytes:
     """As Prometheus' protocol wants it: a protobuf message in Snappy's format, here as literals alone."""
     message = b"".join(
-        _field(1, b"".join(_field(1, _field(1, name.encode()) + _field(2, text.encode())) for name, text in series)
-               + _field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + _varint(int(points.event_time * 1000))))
-        for points in several
-        for series, value in ((sorted(labels.items()), value) for labels, value in samples(points))
-    )  # fmt: skip
+        _field(1, series + _field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + at_ms))
+        for points, at_ms in [(each, _varint(int(each.event_time * 1000))) for each in several]
+        for series, value in zip(fields_of(points.host, points.layout), points.row, strict=True)
+        if not math.isnan(value)
+    )
     pieces = [message[at : at + 2**16] for at in range(0, len(message), 2**16)]
     return _varint(len(message)) + b"".join(b"\xf4" + struct.pack("<H", len(piece) - 1) + piece for piece in pieces)
 

@@ -191,6 +191,20 @@ def test_a_post_that_comes_late_or_twice_stands_at_its_own_time_once(start: Call
     assert found["time"] == pytest.approx([post["timestamp"] for post in sent], abs=0.001)
 
 
+def test_points_that_come_twice_within_one_insert_stand_once(start: Callable[..., Server]) -> None:
+    """ClickHouse isn't asked to look for them at an insert. Posts without a number aren't known to be the same."""
+    server = start()
+    post = posts.host_post("gpu01", gpus=2, timestamp=time.time() - 60)
+    post.pop("mole", None)
+    for _ in range(5):
+        assert server.post(post).json() == {"success": True, "msg": "stored result"}
+    time.sleep(1.5)  # an answer has what was acknowledged a second ago
+    for metric, count in (("sys.cpu_percent", 1), ("sys.gpu.util_percent", 2)):
+        found = series(server, metric=metric)
+        assert [len(each["time"]) for each in found] == [1] * count
+        assert requests.get(f"{server.url}/api/series?metric={metric}&points=1", timeout=10).json()["series"] == found
+
+
 def test_a_second_server_on_the_folder_says_so_and_ends(start: Callable[..., Server], tmp_path: Path) -> None:
     start()
     environ = {"STATE_DIRECTORY": str(tmp_path / "state"), "CLUSTER_DASH_STORE_URL": ""}
