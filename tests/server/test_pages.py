@@ -38,6 +38,7 @@ def test_the_list_of_routes_is_complete(app: Flask) -> None:
         "/free.txt",
         "/api/series",  # these two tell of the store: see tests/store
         "/api/metrics",
+        "/metrics",  # no page; see test_prometheus.py
         "/remove-host/<path:name>",
         "/host/<path:name>",
         "/assets/<name>",
