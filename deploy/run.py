@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -51,8 +52,10 @@ def main() -> int:
         print(f"Port {port} of {HOST} is taken. Choose another: make {target} PORT={other}", file=sys.stderr)
         return 1
     children: list[Child] = []
+    # A lab that never was leaves nothing behind.
+    folder = tempfile.TemporaryDirectory(prefix="cluster-dash-demo-") if is_demo else None
     try:
-        children.append(_start_server(port, is_demo))
+        children.append(_start_server(port, Path(folder.name) if folder else None))
         url = f"http://{HOST}:{port}/"
         if not _wait_for_answer(url + "health", children[0]):
             print("The server did not start; its output above says why.", file=sys.stderr)
@@ -66,6 +69,8 @@ def main() -> int:
         return 0
     finally:
         _end(children)
+        if folder:
+            folder.cleanup()
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -85,13 +90,12 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _start_server(port: int, is_demo: bool) -> Child:
-    serve = ["-m", "cluster_dash_server", "serve", "--listen", f"{HOST}:{port}"]
-    if is_demo:
-        return _start([sys.executable, *serve], {**os.environ, "CLUSTER_DASH_CONFIG": str(DEMO_SETTINGS)})
-    # A history of its own, so that it runs beside this host's server and beside another `make run`.
-    store = f"chdb://{Path(sys.prefix, f'server-{port}').absolute()}"
-    return _start([sys.executable, *serve], {"CLUSTER_DASH_STORE_URL": store, **os.environ})
+def _start_server(port: int, demo_folder: Path | None) -> Child:
+    """With a history of its own, so that it runs beside this host's server and beside another one of these."""
+    serve = [sys.executable, "-m", "cluster_dash_server", "serve", "--listen", f"{HOST}:{port}"]
+    folder = demo_folder or Path(sys.prefix, f"server-{port}").absolute()
+    environ = {"CLUSTER_DASH_STORE_URL": f"chdb://{folder}", **os.environ}
+    return _start(serve, {**environ, "CLUSTER_DASH_CONFIG": str(DEMO_SETTINGS)} if demo_folder else environ)
 
 
 def _start_fleet(url: str) -> Child:
