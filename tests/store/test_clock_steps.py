@@ -71,11 +71,12 @@ from pathlib import Path
 import pyarrow as pa
 from cluster_dash_server.store.journal import Journal
 from cluster_dash_server.store.store import Store
+from cluster_dash_server.store.tables import Days
 from cluster_dash_server.store.target import target_of
 
 folder, off_s, table = Path(sys.argv[1]), [0.0], "training_observability.metric_points"
 target = target_of("", folder)
-store = Store(target, Journal(folder / "journal", 2**24), 14, wall=lambda: time.time() + off_s[0])
+store = Store(target, Journal(folder / "journal", 2**24), Days(14, 31, 90, 730), wall=lambda: time.time() + off_s[0])
 client = target.connect()
 
 def left():

@@ -120,6 +120,7 @@ def _mole(facts: Facts, number: int) -> dict[str, Any]:
         "interval_s": facts.timing.interval_s,
         "backlog": 0,
         "dropped": 0,
+        "kept": [[facts.epoch, Slot(place.SEQ, "int"), Slot(place.SEQ, "int")]],  # this one only
     }
 
 

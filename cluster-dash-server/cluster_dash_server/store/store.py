@@ -191,11 +191,17 @@ class Store:
     def _begin(self, restore: Restore) -> None:
         """The journal's posts are newer than the store's."""
         latest = self._latest_known()
+        came = [received_s for _, received_s in latest.values()]
         newest: dict[str, Kept] = {}
-        self.flush(lambda kept: newest.update((each.points.host, each) for each in kept if each.is_newest))
+
+        def see(kept: list[Kept]) -> None:
+            came.extend(each.received_s for each in kept)
+            newest.update((each.points.host, each) for each in kept if each.is_newest)
+
+        self.flush(see)
         latest |= {host: (kept.document.read(), kept.received_s) for host, kept in newest.items()}
         self._restore(restore, latest)
-        self._note_own_start([received_s for _, received_s in latest.values()])
+        self._note_own_start(came)
         self._is_open = True
 
     def _latest_known(self) -> dict[str, tuple[dict[str, Any], float]]:
