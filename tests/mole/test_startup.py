@@ -107,9 +107,10 @@ def test_the_activity_of_a_gpus_parts_is_read_unless_it_is_turned_off(
 ) -> None:
     standin.set(Gpu())
     start_mole(**settings(peer.address), GPU_ACTIVITY=str(is_on).lower())
-    wait_until(lambda: len(peer.posts) >= 4)
-    assert ("sys.gpu.tensor_active_percent" in peer.posts[3]["metrics"]) == is_on
-    assert "sys.gpu.mem_temperature_c" in peer.posts[3]["metrics"]
+    wait_until(lambda: peer.posts and "sys.gpu.mem_temperature_c" in peer.posts[-1]["metrics"])
+    already = len(peer.posts)
+    wait_until(lambda: len(peer.posts) >= already + 3)  # what is read of two samples comes later
+    assert ("sys.gpu.tensor_active_percent" in peer.posts[-1]["metrics"]) == is_on
 
 
 def test_a_hung_driver_does_not_slow_the_posts(peer: Peer, standin: NvmlStandin, start_mole: Start) -> None:
@@ -133,7 +134,8 @@ def test_a_server_that_is_away_and_back_gets_posts_again(standin: NvmlStandin, s
         wait_until(lambda: "works again" in mole.log)
     finally:
         second.close()
-    assert second.posts[-1]["mole"]["seq"] > first.posts[-1]["mole"]["seq"]
+    live = [post for post in second.posts if "mole" in post]  # not the batches of what waited
+    assert live[-1]["mole"]["seq"] > first.posts[-1]["mole"]["seq"]
     assert mole.log.count("WARNING http") == 1
 
 
@@ -144,7 +146,8 @@ def test_stdout_holds_posts_and_no_passcode(peer: Peer, standin: NvmlStandin, st
     assert mole.process.stdout
     lines = [json.loads(mole.process.stdout.readline()) for _ in range(3)]
     assert [line["mole"]["seq"] for line in lines] == [1, 2, 3]
-    assert all(line["gpu"] for line in lines)
+    while not lines[-1]["gpu"]:  # the first ones don't wait for a driver that is slow to answer
+        lines.append(json.loads(mole.process.stdout.readline()))
     assert "canary" not in json.dumps(lines) + mole.log
 
 

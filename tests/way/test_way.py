@@ -130,8 +130,8 @@ def test_a_wrong_passcode_is_told_to_the_person_who_reads_the_moles_log(tmp_path
     with Server(tmp_path, {"CLUSTER_DASH_PASSCODE": "secret-canary"}) as server:
         environ = mole_environ(server.url, tmp_path) | standin.env
         with Program(MOLE, tmp_path / "mole.log", environ) as mole:
-            until(lambda: "401" in mole.log)
-            assert "must be the passcode that the server is configured with" in mole.log
+            until(lambda: "must be the passcode that the server is configured with" in mole.log)
+            assert "401" in mole.log
         assert dashboard(server) == {}
         right = mole_environ(server.url, tmp_path, JSON_SENDER_LOGGER_AUTH_CODE="secret-canary") | standin.env
         with Program(MOLE, tmp_path / "mole.log", right) as mole:

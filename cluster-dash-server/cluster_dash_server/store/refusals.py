@@ -7,12 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
-from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 
 from .kept import Kept
 
+AWAY = (ClickHouseError, OSError)
+"""What is tried again: nothing is lost meanwhile."""
 NO_TABLE = (ValueError, TypeError, OverflowError, pa.ArrowException)
 """Of posts that can't be made a table of; pyarrow's error of a file is none, see `is_refusal`."""
+FAILED = (*AWAY, *NO_TABLE)
 _CODE = re.compile(r"[Cc]ode: (\d+)")
 _OF_THE_STORE = frozenset(
     {

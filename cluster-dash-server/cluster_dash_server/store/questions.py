@@ -1,0 +1,46 @@
+"""Takes questions in SQL, gives what ClickHouse answers: many at a time, none for longer than its time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import StoreAway, TooSlow
+from .mender import Mender
+from .readers import Readers
+from .refusals import AWAY
+from .tables import EVENTS, TIERS
+from .target import Target
+from .wording import worded
+
+LONGEST_S = 10
+OUT_OF_TIME = "TIMEOUT_EXCEEDED"
+
+
+class Questions:
+    def __init__(self, target: Target, mender: Mender, longest_s: int) -> None:
+        self._target, self._mender, self._longest_s = target, mender, longest_s
+        self._readers = Readers(target.connect, longest_s)
+
+    def ask(self, sql: str, points: str, parameters: dict[str, Any]) -> Any:
+        """An Arrow table. `points` takes the place of `{table}`. Raises StoreAway, TooSlow."""
+        sql = sql.replace("{table}", points)
+        for table in (*(tier.table for tier in TIERS), EVENTS):
+            sql = sql.replace(f"{{{table}}}", f"{self._target.database}.{table} FINAL")
+        # A repeated row has the first one's time, and so its partition.
+        settings = f"max_execution_time = {self._longest_s}, do_not_merge_across_partitions_select_final = 1"
+        while True:
+            try:
+                with self._readers.one() as reader:
+                    try:
+                        return reader.query_arrow(f"{sql} SETTINGS {settings}", parameters=parameters)
+                    except AWAY as error:
+                        if not self._mender.set_part_aside(reader, error):
+                            raise
+            except AWAY as error:
+                if OUT_OF_TIME in str(error):
+                    raise TooSlow(self._longest_s) from None
+                raise StoreAway(worded(error)) from None
+
+    def close(self) -> None:
+        """Those that are asked end first."""
+        self._readers.close()

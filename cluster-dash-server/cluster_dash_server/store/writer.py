@@ -1,0 +1,190 @@
+"""Takes posts, puts them into ClickHouse's tables: their points, and of each host the latest post.
+
+Nothing here is safe for threads, nor tries anything again: see `store.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import orjson
+import pyarrow as pa
+
+from ..logs import quoted
+from .columns import Columns, event_time_of
+from .kept import Kept
+from .numbers import Numbers, load_numbers
+from .refusals import AWAY
+from .rollups import Rollups
+from .tables import POINTS, POSTS, Days, each_row_once, make_tables, merge_seldom
+from .target import Client, Target
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+NUMBERS = "kept_numbers"
+"""What the latest post of a host says beside what was sent: `Numbers.dump`. So it is as old or as new as the store."""
+UNMERGED = {"optimize_on_insert": 0}
+"""What is repeated within one insert goes when parts are merged, as what is repeated in two; looking for it at each
+insert takes as long as the insert.
+"""
+POST_EVERY_S = 60.0
+"""A host's latest post is carried this often; what is newer is in the journal, or comes again within seconds."""
+NO_SPACE = "NOT_ENOUGH_SPACE"
+
+
+class Latest(NamedTuple):
+    """Of a host."""
+
+    post: dict[str, Any]
+    received_s: float
+
+
+class Writer:
+    """All calls raise clickhouse_connect's errors, but those that say otherwise."""
+
+    def __init__(self, target: Target, days: Days, rollups: Rollups) -> None:
+        self._target, self._days, self._rollups = target, days, rollups
+        self._columns = Columns()
+        self._client: Client | None = None
+        self._unposted: dict[str, Kept] = {}
+        """Each host's latest post that isn't in its table yet."""
+        self._posted_at: dict[str, float] = {}
+        self._forgotten: set[str] = set()
+        self.numbers: dict[str, Numbers] = {}
+        """Of each host's posts that are in the tables."""
+        self.points = ""
+        """What stands for `metric_points` in a question, so that a repeated row counts once."""
+
+    @property
+    def has_written(self) -> bool:
+        return bool(self._posted_at)
+
+    @property
+    def opened(self) -> Client | None:
+        """Where nothing was asked of the tables yet, nobody knows whether they are there."""
+        return self._client
+
+    @property
+    def client(self) -> Client:
+        """With the tables made where they are missing."""
+        if self._client is None:
+            client = self._target.connect()
+            raw_days = make_tables(client, self._target.database, self._days)
+            if self._target.folder:
+                merge_seldom(client, self._target.database)
+            self.points = each_row_once(client, self._target.database)
+            self._rollups.open(client, self.points, (raw_days, *self._days.tiers))
+            self._client = client
+        return self._client
+
+    def drop(self) -> None:
+        """The next call connects again. Raises nothing."""
+        self._client = None
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        self._client = None
+
+    def insert_points(self, kept: Sequence[Kept]) -> None:
+        """Raises also what can't be made a table of, see `refusals.py`."""
+        self._insert_rows(
+            POINTS, kept, lambda some: self._columns.table_of([(each.points, each.received_s) for each in some])
+        )
+
+    def note_inserted(self, kept: Sequence[Kept]) -> None:
+        """Their points are there, or set aside for good."""
+        came = ((each.points.host, event_time_of(each.points, each.received_s)) for each in kept)
+        self._rollups.note(self.client, came)
+        for each in kept:
+            if each.is_newest:
+                self._unposted[each.points.host] = each
+            if each.number:
+                self.numbers.setdefault(each.points.host, Numbers()).add(each.number)
+
+    def insert_due_posts(self) -> None:
+        self._insert_posts(
+            {
+                host: each
+                for host, each in self._unposted.items()
+                if each.received_s - self._posted_at.get(host, 0) >= POST_EVERY_S
+            }
+        )
+
+    def insert_all_posts(self) -> None:
+        self._insert_posts(self._unposted)
+
+    def latest(self, *, is_whole: bool) -> dict[str, Latest]:
+        """By host. Where the tables aren't whole, moles are asked for all that they have."""
+        sql = f"SELECT host, post, toUnixTimestamp64Milli(received) AS ms FROM {self._target.database}.{POSTS} FINAL"  # noqa: S608  # no outsider's text
+        found: dict[str, Latest] = {}
+        for row in self.client.query_arrow(sql, {}).to_pylist():
+            if row["post"]:
+                post: dict[str, Any] = orjson.loads(row["post"])
+                dumped = post.pop(NUMBERS, ())
+                if is_whole:
+                    self._note_kept_before(row["host"], dumped)
+                found[row["host"]] = Latest(post, row["ms"] / 1000)
+        return found
+
+    def forget(self, host: str) -> None:
+        """From any thread; done by the next `take_out_forgotten`. Raises nothing."""
+        self._forgotten.add(host)
+
+    def take_out_forgotten(self, now_s: float) -> None:
+        """By an empty post, which is newer than the one that is there."""
+        forgotten = list(self._forgotten)
+        if not forgotten:
+            return
+        rows = {
+            "host": pa.array(forgotten),
+            "received": pa.array([int(now_s * 1000)] * len(forgotten), pa.timestamp("ms", tz="UTC")),
+            "post": pa.array([""] * len(forgotten)),
+        }
+        self.client.insert_arrow(f"{self._target.database}.{POSTS}", pa.table(rows))
+        for host in forgotten:
+            self._forgotten.discard(host)
+            self._posted_at.pop(host, None)
+            self._unposted.pop(host, None)
+            self.numbers.pop(host, None)
+
+    def _note_kept_before(self, host: str, dumped: Any) -> None:
+        try:
+            self.numbers.setdefault(host, Numbers()).merge(load_numbers(dumped))
+        except (ValueError, TypeError):
+            log.error("what the store says of the posts of %s that it has can't be read", quoted(host))
+
+    def _insert_rows(self, table: str, rows: Sequence[T], table_of_rows: Callable[[Sequence[T]], pa.Table]) -> None:
+        """ClickHouse wants room for what isn't packed yet: where the disk is nearly full, less at once still fits."""
+        try:
+            self.client.insert_arrow(f"{self._target.database}.{table}", table_of_rows(rows), settings=UNMERGED)
+        except AWAY as error:
+            if NO_SPACE not in str(error) or len(rows) == 1:
+                raise
+            for some in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+                self._insert_rows(table, some, table_of_rows)
+
+    def _insert_posts(self, due: dict[str, Kept]) -> None:
+        if not due:
+            return
+        self._insert_rows(POSTS, list(due.items()), self._table_of_posts)
+        self._posted_at |= {host: each.received_s for host, each in due.items()}
+        for host in list(due):
+            self._unposted.pop(host, None)
+
+    def _table_of_posts(self, due: Sequence[tuple[str, Kept]]) -> pa.Table:
+        received = [int(each.received_s * 1000) for _, each in due]
+        return pa.table(
+            {
+                "host": pa.array([host for host, _ in due]),
+                "received": pa.array(received, pa.timestamp("ms", tz="UTC")),
+                "post": pa.array([self._with_numbers(host, each) for host, each in due]),
+            }
+        )
+
+    def _with_numbers(self, host: str, kept: Kept) -> str:
+        numbers = self.numbers.get(host)
+        return orjson.dumps(kept.document.read() | ({NUMBERS: numbers.dump()} if numbers else {})).decode()
