@@ -38,7 +38,7 @@ def until(what: Callable[[], T], within_s: float = 30, message: str = "") -> T:
 
 
 def _ports_in(log: str) -> list[str]:
-    return re.findall(r"http://127\.0\.0\.1:(\d+)/?(?:[\s\x22]|$)", log)  # not the address of a store
+    return re.findall(r"http://127\.0\.0\.1:(\d+)/?(?:[\s\"]|$)", log)  # not the address of a store
 
 
 class Program:

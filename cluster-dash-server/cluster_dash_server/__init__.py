@@ -36,7 +36,7 @@ from .receive.tokens import Tokens, token_path
 from .state import state_folder
 from .store.opening import open_store
 from .viewing import Viewing, read_secret
-from .views import api, assets, charts, events, frame, legacy, login, removal, series, status, stream
+from .views import api, asking, assets, charts, events, frame, legacy, login, removal, series, status, stream
 from .views.clock import clock_facts, clock_warnings
 from .views.fleet.model import Fleets
 from .views.health import Health
@@ -105,6 +105,7 @@ def create_app(
     app = Flask(__name__)
     app.extensions["held_streams"] = held
     app.extensions["keeps_on_disk"] = store is not None
+    app.extensions["slow_paths"] = asking.PATHS if store else ()
     app.wsgi_app = add_headers(check_host(receive.directly(app.wsgi_app), config.access.allowed_hosts))  # pyright: ignore[reportAttributeAccessIssue]  as Flask documents it
     app.url_map.merge_slashes = False
     frame.register(app, warnings, plotly, guarded)

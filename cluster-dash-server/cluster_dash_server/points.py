@@ -26,6 +26,15 @@ GIB = 2**30
 Number = float | int
 
 
+COUNTS: tuple[str, ...] = (
+    "sys.gpu.count",
+    "sys.gpu.little_used_count",
+    "sys.gpu.mean_util_percent",
+    "sys.gpu.mean_mem_percent",
+)
+"""What the fleet's history adds up. It is counted here only: who could send it would spoil the sums of all hosts."""
+
+
 class SeriesKey(NamedTuple):
     metric: str
     device: int
@@ -100,6 +109,8 @@ def points_of_post(post: dict[str, Any]) -> Points:
         *_gpus(gpus),
     ]
     for metric, posted in post.get("metrics", {}).items():
+        if metric in COUNTS:
+            continue
         columns.append((metric, posted.get("unit", ""), posted["value"], posted.get("device"), posted.get("tags")))
     values = [column[2] for column in columns]
     row = [math.nan if value is None else value for value in chain.from_iterable(values)]
@@ -153,12 +164,20 @@ def _gpus(gpus: list[Gpu]) -> list[Column]:
         ("sys.gpu.mem_used_bytes", "B", [_times(gpu.used_mib, MIB) for gpu in gpus], index, None),
         ("sys.gpu.mem_total_bytes", "B", [_times(gpu.total_mib, MIB) for gpu in gpus], index, None),
         _by_user(gpus),
-        # What the fleet's history counts, here once a post instead of again at each look.
-        _column("sys.gpu.count", "", len(gpus)),
-        _column("sys.gpu.little_used_count", "", sum([gpu.is_little_used for gpu in gpus])),
-        _column("sys.gpu.mean_util_percent", "%", mean(util)),
-        _column("sys.gpu.mean_mem_percent", "%", mean([gpu.mem_percent for gpu in gpus])),
+        *_counts(gpus),
     ]
+
+
+def _counts(gpus: list[Gpu]) -> list[Column]:
+    """COUNTS, here once a post instead of again at each look."""
+    units = ("", "", "%", "%")
+    values = (
+        len(gpus),
+        sum([gpu.is_little_used for gpu in gpus]),
+        mean([gpu.util_percent for gpu in gpus]),
+        mean([gpu.mem_percent for gpu in gpus]),
+    )
+    return [_column(*each) for each in zip(COUNTS, units, values, strict=True)]
 
 
 def _by_user(gpus: list[Gpu]) -> Column:

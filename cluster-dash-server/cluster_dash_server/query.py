@@ -15,7 +15,7 @@ from .live.clock import OwnError
 from .live.hosts import Host, Hosts, Latest
 from .live.watch import GpuNow
 from .plausible import SENSORS, can_be, faults_of, without_impossible
-from .points import mean
+from .points import COUNTS, mean
 from .store.fleet import read_means
 
 if TYPE_CHECKING:
@@ -259,12 +259,9 @@ class FleetBucket:
         return mean([server.get(figure) for server in self.servers.values()])
 
 
-FIGURES = {
-    "sys.gpu.count": "total_gpus",
-    "sys.gpu.little_used_count": "free_gpus",
-    "sys.gpu.mean_util_percent": "avg_gpu_util",
-    "sys.gpu.mean_mem_percent": "avg_gpu_memory_percent",
-}
+FIGURES: dict[str, str] = dict(
+    zip(COUNTS, ("total_gpus", "free_gpus", "avg_gpu_util", "avg_gpu_memory_percent"), strict=True)
+)
 
 
 def bucket_s(hours: float) -> int:
@@ -284,7 +281,7 @@ def fleet_history(hosts: Hosts, hours: float, now_s: float) -> list[FleetBucket]
         for start, first, end in _spans(columns[0].time, since, width) if columns else ():
             figures = {FIGURES[column.key.metric]: _mean_of(column.value[first:end]) for column in columns}
             known = {name: figure for name, figure in figures.items() if figure is not None}
-            if known:
+            if _counts_gpus(known):
                 buckets.setdefault(start, FleetBucket(start, {})).servers[host.name] = known
     return [buckets[start] for start in sorted(buckets)]
 
@@ -295,8 +292,14 @@ def stored_fleet_history(store: Store, hours: float, now_s: float) -> list[Fleet
     means = read_means(store, tuple(FIGURES), bucket_s(hours), now_s - hours * 3600, now_s)
     for (start, host), known in means.items():
         figures = {FIGURES[metric]: mean for metric, mean in known.items()}
-        buckets.setdefault(start, FleetBucket(start, {})).servers[host] = figures
+        if _counts_gpus(figures):
+            buckets.setdefault(start, FleetBucket(start, {})).servers[host] = figures
     return list(buckets.values())
+
+
+def _counts_gpus(figures: dict[str, float]) -> bool:
+    """A store may have rows that somebody else has put there."""
+    return figures.get("total_gpus", 0) > 0 and "free_gpus" in figures
 
 
 def _spans(times: Sequence[float], since: float, width: int) -> Iterator[tuple[int, int, int]]:

@@ -319,10 +319,12 @@ def test_only_the_servers_own_user_reaches_what_answers(start: Callable[[str], S
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     for address in ("/backup", "/restore", "/export", "/control"):
         assert requests.post(server.url + address, timeout=10).status_code in (404, 405)
-    with socket.socket(socket.AF_UNIX) as asking:  # what is no question ends the talk, and nothing else
-        asking.connect(str(path))
-        asking.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        asking.settimeout(10)
-        assert b"error" in asking.recv(1000)
+    # What is no question ends the talk, and nothing else.
+    for text in (b"GET / HTTP/1.1\r\n", b"[]", b'{"do":"ask"}', b'{"do":"ask","sql":5,"parameters":7}'):
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(str(path))
+            asking.sendall(text + b"\n")
+            asking.settimeout(10)
+            assert b"error" in asking.recv(1000), text
     done(tmp_path / "state", "backup", tmp_path / "backup")
     assert server.get("/health").json() == {"status": "ok"}

@@ -9,7 +9,7 @@ import posts
 import pytest
 
 from cluster_dash_server.gpus import gpus_of
-from cluster_dash_server.points import GIB, MIB, NO_DEVICE, Points, points_of_post, tags_json
+from cluster_dash_server.points import COUNTS, GIB, MIB, NO_DEVICE, Points, points_of_post, tags_json
 
 Rows = dict[tuple[str, int, str], tuple[float, str]]
 
@@ -85,6 +85,16 @@ def test_metrics_bring_their_own_unit_and_device() -> None:
     rows = rows_of_post()
     assert rows["sys.gpu.power_w", 1, ""] == (120, "W")
     assert rows["sys.cpu.iowait_percent", NO_DEVICE, ""] == (1.5, "%")
+
+
+def test_what_the_fleets_history_adds_up_is_counted_here_and_never_sent() -> None:
+    sent = {metric: {"value": [1e308]} for metric in (*COUNTS, "sys.gpu.count.mine")}
+    rows = rows_of_post(metrics=sent)
+    assert rows["sys.gpu.count", NO_DEVICE, ""] == (2, "")
+    assert rows["sys.gpu.mean_util_percent", NO_DEVICE, ""] == (10, "%")
+    assert rows["sys.gpu.count.mine", NO_DEVICE, ""] == (1e308, "")
+    without_gpus = points_of_post(posts.host_post(gpus=0, metrics=sent))
+    assert not set(COUNTS) & {metric for metric, _, _ in rows_of(without_gpus)}
 
 
 def test_tags_of_metrics_are_sorted_so_that_one_series_is_one() -> None:

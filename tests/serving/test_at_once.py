@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterable, Iterator
@@ -10,12 +11,13 @@ from typing import Any
 import pytest
 
 from cluster_dash_server.config import Serve
-from cluster_dash_server.serving.server import Server
+from cluster_dash_server.serving.server import SLOW_THREADS, Server
 from cluster_dash_server.serving.sockets import listen
 
 LARGE = 20 * 2**20
 GET, POST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 BROKEN = POST.replace(b" / ", b" /broken ")
+SLOW, QUICK = GET.replace(b" / ", b" /slow "), GET.replace(b" / ", b" /quick ")
 LARGEST = GET.replace(b" / ", b" /large ")
 
 
@@ -33,6 +35,7 @@ class Site:
             max_connections=20,
             max_body_bytes=2**20,
             at_once={("POST", "/"), ("POST", "/broken")},
+            slow={"/slow"},
         )
         self._thread = threading.Thread(target=self.server.run)
         self._thread.start()
@@ -41,7 +44,7 @@ class Site:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         if path == "/broken":
             raise RuntimeError("broken")
-        if method == "GET" and path == "/":
+        if method == "GET" and path in ("/", "/slow"):
             self.asked.set()
             assert self.may_go_on.wait(20)
         body = b"x" * LARGE if path == "/large" else method.encode()
@@ -83,6 +86,21 @@ def test_posts_are_answered_while_every_thread_of_the_pool_is_taken(site: Site) 
             read_until(mole, b"POST")
         site.may_go_on.set()
         read_until(page, b"GET")
+
+
+def test_pages_are_answered_while_more_slow_ones_are_asked_for_than_threads_there_are(site: Site) -> None:
+    with contextlib.ExitStack() as opened:
+        askers = [opened.enter_context(site.connect()) for _ in range(2 * SLOW_THREADS)]
+        for asker in askers:
+            asker.sendall(SLOW)
+        assert site.asked.wait(20)
+        page = opened.enter_context(site.connect())
+        for _ in range(3):
+            page.sendall(QUICK)
+            read_until(page, b"GET")
+        site.may_go_on.set()
+        for asker in askers:
+            read_until(asker, b"GET")
 
 
 def test_answers_over_one_connection_keep_the_order_of_their_requests(site: Site) -> None:

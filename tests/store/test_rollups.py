@@ -60,9 +60,11 @@ def restore_nothing(_post: dict[str, Any], _received_s: float, _numbers: Numbers
 class History:
     """A store whose clock a test sets, and a look past it into its tables."""
 
-    def __init__(self, target: Target, folder: Path, days: Days) -> None:
+    def __init__(
+        self, target: Target, folder: Path, days: Days, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self.now_s = START_S + 3 * HOUR_S
-        self.store = Store(target, Journal(folder / "journal", 2**24), days, time.monotonic, lambda: self.now_s)
+        self.store = Store(target, Journal(folder / "journal", 2**24), days, monotonic, lambda: self.now_s)
         self.client: Client = target.connect()
         self.database = target.database
 
@@ -91,10 +93,10 @@ def history(target: Target, tmp_path: Path) -> Generator[Callable[..., History]]
     """Opens it; again after what was open is closed."""
     opened: list[History] = []
 
-    def open_one(days: Days = DAYS) -> History:
+    def open_one(days: Days = DAYS, monotonic: Callable[[], float] = time.monotonic) -> History:
         while opened:
             opened.pop().close()
-        opened[:] = [History(target, tmp_path, days)]
+        opened[:] = [History(target, tmp_path, days, monotonic)]
         return opened[0]
 
     yield open_one
@@ -176,6 +178,21 @@ def test_they_say_what_a_recount_says_after_points_in_time_repeated_and_late(
 
 
 @pytest.mark.slow
+def test_late_minutes_far_from_each_other_are_made_within_one_step(history: Callable[..., History]) -> None:
+    """Of a clock that stands still, since how many there are goes by time."""
+    now = history(monotonic=lambda: 0.0)
+    now.carry()
+    now.roll(1)
+    late = [START_S - at * HOUR_S for at in range(1, 6)]
+    for at_s in late:
+        now.put("a", at_s, 5)
+        now.put("b", at_s + 1, 6)
+    now.carry()
+    now.roll(1)
+    found = now.rows(f"SELECT DISTINCT toUnixTimestamp(bucket) AS b FROM DB.{TIERS[0].table} ORDER BY b DESC")  # noqa: S608
+    assert [row["b"] for row in found] == late
+
+
 @pytest.mark.parametrize("is_kept", [True, False], ids=["kept", "lost"])
 def test_what_is_due_outlives_the_process(history: Callable[..., History], is_kept: bool) -> None:
     """And without the table that says it, late points would stay outside: so this can fail."""

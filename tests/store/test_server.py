@@ -304,6 +304,7 @@ def test_buckets_have_each_spike_and_lie_on_one_grid(start: Callable[..., Server
         ("metric=a&points=nan", "points='nan'"),
         ("metric=a&device=-1", "device='-1'"),
         ("metric=a&tags=x", "tags must be a JSON object"),
+        ("metric=a&tags=" + '{"a":' * 300 + "1" + "}" * 300, "tags must be a JSON object"),
         ("metric=a&format=xml", "format='xml' must be json or csv"),
     ],
 )
@@ -318,6 +319,11 @@ def test_a_hostile_question_is_a_name_that_nobody_has(asking: Server) -> None:
         answer = requests.get(asking.url + "/api/series", params={"metric": text, "host": text}, timeout=10)
         assert (answer.status_code, answer.json()["series"]) == (200, [])
     assert "Traceback" not in asking.log
+
+
+def test_a_time_that_no_table_can_hold_has_no_points(asking: Server) -> None:
+    for asked in ("from=5000000000&to=5000100000&points=1", "from=4300000000&to=8000000000&points=1"):
+        assert asking.get(f"/api/series?metric=a&{asked}").json()["series"] == []
 
 
 @pytest.fixture(scope="module")

@@ -52,10 +52,11 @@ class Control:
         poll = select.poll()  # select() takes no descriptor beyond 1023
         poll.register(self._listener, select.POLLIN)
         if poll.poll(WAIT_MS):
-            client, _ = self._listener.accept()
-            with client, contextlib.suppress(OSError):  # it left
-                if _may_ask(client):
-                    self._serve(client)
+            with contextlib.suppress(OSError):  # it left
+                client, _ = self._listener.accept()
+                with client:
+                    if _may_ask(client):
+                        self._serve(client)
         return 0.0
 
     def end(self) -> None:
@@ -70,7 +71,7 @@ class Control:
             try:
                 while line := stream.readline(pieces.LONGEST_LINE):
                     self._answer(orjson.loads(line), stream, transfer)
-            except (ValueError, KeyError):  # it is no such command
+            except (ValueError, LookupError, TypeError, AttributeError):  # it is no such command
                 stream.write(orjson.dumps({"error": "that is no question of this version"}) + b"\n")
             finally:
                 self._at_work = None

@@ -64,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         notifier=Notifier(),
         # A post that waits for the disk would hold up all others; in threads they wait together, for one sync.
         at_once=() if app.extensions["keeps_on_disk"] else POSTS,
+        slow=app.extensions["slow_paths"],
         on_end=app.extensions["held_streams"].end,
     )
     gc.freeze()  # what is loaded stays

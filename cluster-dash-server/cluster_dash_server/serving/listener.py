@@ -39,11 +39,14 @@ class Listener(TcpWSGIServer):
         adjustments: Adjustments,
         connections: Connections,
         at_once: Collection[tuple[str, str]],
+        slow_threads: ThreadedTaskDispatcher,
+        slow: Collection[str],
     ) -> None:
         self.connections = connections
         self.waiting: deque[Channel] = deque()
         """With a request that the loop's thread answers. Any thread may append."""
         self._at_once = at_once
+        self._slow_threads, self._slow = slow_threads, slow
         self._watched = watched
         self._is_woken = False
         self._paused_until = 0.0
@@ -84,7 +87,7 @@ class Listener(TcpWSGIServer):
         return str(addr[0]).removeprefix("::ffff:"), int(addr[1])
 
     def add_task(self, task: Channel) -> None:
-        """The channel's first request is to be answered, by the loop's thread or by one of the pool.
+        """The channel's first request is to be answered, by the loop's thread or by one of a pool.
 
         Not by the loop's while an answer before it is to be sent, which is what the loop must do then.
         """
@@ -92,6 +95,8 @@ class Listener(TcpWSGIServer):
         is_free = request.error is None and not task.total_outbufs_len
         if is_free and (request.command, request.path) in self._at_once:
             self.waiting.append(task)
+        elif request.error is None and request.path in self._slow:
+            self._slow_threads.add_task(task)
         else:
             self.task_dispatcher.add_task(task)
 

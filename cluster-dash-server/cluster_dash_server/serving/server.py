@@ -29,6 +29,9 @@ RECEIVED_AT_ONCE = 64 * 1024
 DRAIN_S = 5.0
 READ_S = 0.2
 """At the end, for what was sent and not yet read."""
+SLOW_THREADS = 4
+"""As many as the store takes questions at a time."""
+END_THREADS_S = 1.0
 STUCK_S = 60.0
 """Requests wait and none was answered for this long: systemd hears nothing more and starts the server again."""
 
@@ -44,10 +47,13 @@ class Server:
         max_body_bytes: int,
         notifier: Notifier | None = None,
         at_once: Collection[tuple[str, str]] = (),
+        slow: Collection[str] = (),
         on_end: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`at_once`: method and path of what the loop's thread answers itself. It is short and waits for nothing."""
+        """`at_once`: method and path of what the loop's thread answers itself. It is short and waits for nothing.
+        `slow`: paths of what may take seconds: it is answered by threads of its own, so nothing else waits for it.
+        """
         self._notifier = notifier or Notifier({})
         self._on_end = on_end
         """Told before what was asked is answered: an answer that goes on for ever must end itself."""
@@ -55,16 +61,21 @@ class Server:
         self._watched = Watched()
         self._loop = Loop(self._watched)
         self._threads = ThreadedTaskDispatcher()
+        self._slow_threads = ThreadedTaskDispatcher()
         deadlines = Deadlines(
             settings.header_timeout_s, settings.body_timeout_s, settings.idle_timeout_s, settings.send_timeout_s
         )
         self.connections = Connections(max_connections, deadlines)
         adjustments = _adjustments(settings, max_body_bytes)
         self._listeners = [
-            Listener(application, sock, self._watched, self._threads, adjustments, self.connections, at_once)
+            Listener(
+                application, sock, self._watched, self._threads, adjustments, self.connections, at_once,
+                self._slow_threads, slow,
+            )
             for sock in sockets
-        ]
+        ]  # fmt: skip
         self._threads.set_thread_count(settings.threads)
+        self._slow_threads.set_thread_count(SLOW_THREADS if slow else 0)
         self._ending = False
         self._next_tick = 0.0
         self._progress = (self._monotonic(), 0)
@@ -135,7 +146,9 @@ class Server:
 
     def _close(self) -> None:
         self.connections.close_all()
-        self._threads.shutdown(timeout=1)
+        until = self._monotonic() + END_THREADS_S
+        for pool in (self._threads, self._slow_threads):
+            pool.shutdown(timeout=max(0.0, until - self._monotonic()))
         for listener in self._listeners:
             listener.trigger.close()
             if listener.socket is not None:

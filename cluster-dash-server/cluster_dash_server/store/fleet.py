@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from .series import Grid, Selection, read_buckets
@@ -23,6 +24,6 @@ def read_means(store: Store, metrics: tuple[str, ...], width_s: int, start_s: fl
     found: Means = {}
     for series in read_buckets(store, Selection(metrics, start_s, end_s, run_id=""), Grid(tier, width_s)):
         for started_at, mean in zip(series.time.tolist(), series.mean.tolist(), strict=True):
-            if mean == mean:
+            if math.isfinite(mean):
                 found.setdefault((int(started_at), series.host), {})[series.metric] = mean
     return dict(sorted(found.items()))

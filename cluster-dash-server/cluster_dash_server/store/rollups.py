@@ -177,17 +177,7 @@ class Rollups:
                 start_s = closed_s
                 self._set_until(client, start_s)
             self._claimed_s = start_s
-            late, pairs = self._take_late()
-        if late:
-            try:
-                self._make(client, late, start_s)
-                self._finish_late(client, pairs)
-            except BaseException:
-                with self._inserting:
-                    self._add_due(pairs)
-                raise
-            finally:
-                self._doing = ()
+        self._make_late(client, start_s)
         start_s = self._look_at_table(client, start_s, closed_s)
         end_s = self._end_of_portion(client, start_s, closed_s)
         if end_s > start_s:
@@ -195,6 +185,28 @@ class Rollups:
                 self._claimed_s = end_s
             self._make(client, Work(start_s, end_s, []), end_s)
             self._set_until(client, end_s)
+
+    def _make_late(self, client: Client, until_s: int) -> None:
+        """Piece by piece for as long as costs no longer rest: minutes far from each other are a piece each, and who
+        sends thousands of them must not keep those of all others waiting.
+        """
+        ends_at = self._monotonic() + PAUSE_S / REST
+        while True:
+            with self._inserting:
+                late, pairs = self._take_late()
+            if late is None:
+                return
+            try:
+                self._make(client, late, until_s)
+                self._finish_late(client, pairs)
+            except BaseException:
+                with self._inserting:
+                    self._add_due(pairs)
+                raise
+            finally:
+                self._doing = ()
+            if self._is_closed or self._monotonic() >= ends_at:
+                return
 
     def _look_at_table(self, client: Client, start_s: int, closed_s: int) -> int:
         """Where to go on. A backup that was restored has points since, and minutes that were due."""

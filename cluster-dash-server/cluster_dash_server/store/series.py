@@ -167,6 +167,8 @@ def read_buckets(store: Store, wanted: Selection, grid: Grid) -> list[Series]:
             piece, source = (_PIECE, f"{{{TIERS[tier - 1].table}}}") if tier else (_RAW_PIECE, "")
             pieces.append(piece.format(source=source, where=where, start_s=at_s, end_s=end_s))
             at_s = end_s
+    if not pieces:  # later than any bucket can be
+        return []
     sql = _BUCKETS.format(bucket_s=grid.bucket_s, pieces=" UNION ALL ".join(pieces))
     return _grouped(store.ask(sql, parameters))
 

@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+PATHS = frozenset({"/api/series", "/api/metrics", "/api/events", "/api/history-data", "/history"})
+"""Of the routes that ask it, which may take seconds."""
 NO_STORE = "this server keeps no history: [store] url is none"
 AWAY = "the store does not answer; the server's log says why"
 

@@ -118,11 +118,12 @@ def _tags(text: str | None) -> str | None:
         return text
     try:
         tags: Any = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        tags = None
+        sorted_text = orjson.dumps(tags, option=orjson.OPT_SORT_KEYS).decode()
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # it reads what is deeper than it writes
+        tags, sorted_text = None, ""
     if not isinstance(tags, dict):
         raise Refusal(400, 'tags must be a JSON object such as {"mount":"/"}, or empty for series without tags')
-    return orjson.dumps(tags, option=orjson.OPT_SORT_KEYS).decode() if tags else ""
+    return sorted_text if tags else ""
 
 
 def _wants_csv() -> bool:
