@@ -107,6 +107,7 @@ class Store:
         self._readers = Readers(target.connect, longest_question_s)
         self.rollups = Rollups(target, self._flushing, wall, monotonic)
         self._is_closed = False
+        self._answers_no_more = False
         self._is_open = False
         """Whether what was there before the start is carried and restored."""
         self._has_others_hosts = False
@@ -299,6 +300,8 @@ class Store:
         if self._is_closed or not self._is_open:
             raise StoreAway("the store is not open")
         while True:
+            if self._answers_no_more:
+                raise StoreAway("the server ends")
             try:
                 with self._readers.one() as reader:
                     try:
@@ -376,6 +379,13 @@ class Store:
         for path in moved:
             self._note(f"A part of the store was damaged and is set aside: {path}.")
         return moved
+
+    def end_questions(self) -> None:
+        """Breaks off what is asked now, so that the process can end."""
+        self._answers_no_more = True
+        if self._target.folder and self._is_open:
+            with contextlib.suppress(*AWAY), contextlib.closing(self._target.connect()) as client:
+                client.command("KILL QUERY WHERE query_kind = 'Select' AND query_id != queryID() ASYNC")
 
     def close(self) -> None:
         """What wasn't carried stays in the journal for the next start."""
