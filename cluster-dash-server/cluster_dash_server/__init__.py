@@ -104,6 +104,7 @@ def create_app(
     receive = Posts(gate, hosts, schema, config.limits, counts)
     app = Flask(__name__)
     app.extensions["held_streams"] = held
+    app.extensions["end_long_answers"] = lambda: _end_long_answers(held, store)
     app.extensions["keeps_on_disk"] = store is not None
     app.extensions["slow_paths"] = asking.PATHS if store else ()
     app.wsgi_app = add_headers(check_host(receive.directly(app.wsgi_app), config.access.allowed_hosts))  # pyright: ignore[reportAttributeAccessIssue]  as Flask documents it
@@ -141,6 +142,13 @@ def create_app(
         if not guarded:
             log.warning("%s Start it as: cluster-dash-server serve", frame.UNGUARDED)
     return app
+
+
+def _end_long_answers(held: stream.Held, store: Store | None) -> None:
+    """So that the process can end."""
+    held.end()
+    if store:
+        store.end_questions()
 
 
 def _past_of(store: Store | None) -> tuple[Any, ...]:

@@ -361,6 +361,36 @@ def test_a_question_that_takes_too_long_is_ended_and_keeps_no_other_waiting(targ
 
 
 @pytest.mark.slow
+def test_questions_are_broken_off_when_the_server_ends(target: Target, tmp_path: Path) -> None:
+    store = Store(target, Journal(tmp_path / "journal", 2**20), DAYS, longest_question_s=100)
+    failed: list[str] = []
+
+    def ask_much() -> None:
+        try:
+            store.ask("SELECT sum(cityHash64(number)) FROM numbers(10000000000000)", {})
+        except (StoreAway, TooSlow) as error:
+            failed.append(str(error))
+
+    def is_asked() -> bool:
+        sql = "SELECT count() AS n FROM system.processes WHERE query LIKE '%numbers(10000000000000)%'"
+        return store.ask(f"{sql} AND query_id != queryID()", {})["n"].to_pylist() == [1]
+
+    asking = threading.Thread(target=ask_much)
+    try:
+        store.step(restore_nothing)
+        asking.start()
+        until(is_asked)
+        store.end_questions()
+        asking.join()
+        assert len(failed) == 1
+        assert "cancelled" in failed[0]
+        with pytest.raises(StoreAway, match="the server ends"):
+            store.ask("SELECT 1 AS one", {})
+    finally:
+        store.close()
+
+
+@pytest.mark.slow
 def test_more_points_than_an_answer_may_have_are_refused_without_reading_them(history: Callable[..., History]) -> None:
     here = history()
     here.carry()

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         # A post that waits for the disk would hold up all others; in threads they wait together, for one sync.
         at_once=() if app.extensions["keeps_on_disk"] else POSTS,
         slow=app.extensions["slow_paths"],
-        on_end=app.extensions["held_streams"].end,
+        on_end=app.extensions["end_long_answers"],
     )
     gc.freeze()  # what is loaded stays
     gc.set_threshold(COLLECT_AFTER)

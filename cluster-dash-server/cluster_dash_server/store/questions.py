@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from . import StoreAway, TooSlow
@@ -20,6 +21,7 @@ class Questions:
     def __init__(self, target: Target, mender: Mender, longest_s: int) -> None:
         self._target, self._mender, self._longest_s = target, mender, longest_s
         self._readers = Readers(target.connect, longest_s)
+        self._is_ending = False
 
     def ask(self, sql: str, points: str, parameters: dict[str, Any]) -> Any:
         """An Arrow table. `points` takes the place of `{table}`. Raises StoreAway, TooSlow."""
@@ -29,6 +31,8 @@ class Questions:
         # A repeated row has the first one's time, and so its partition.
         settings = f"max_execution_time = {self._longest_s}, do_not_merge_across_partitions_select_final = 1"
         while True:
+            if self._is_ending:
+                raise StoreAway("the server ends")
             try:
                 with self._readers.one() as reader:
                     try:
@@ -40,6 +44,13 @@ class Questions:
                 if OUT_OF_TIME in str(error):
                     raise TooSlow(self._longest_s) from None
                 raise StoreAway(worded(error)) from None
+
+    def end(self, *, is_open: bool) -> None:
+        """Breaks off what is asked now; a server's ClickHouse ends it by itself."""
+        self._is_ending = True
+        if self._target.folder and is_open:
+            with contextlib.suppress(*AWAY), contextlib.closing(self._target.connect()) as client:
+                client.command("KILL QUERY WHERE query_kind = 'Select' AND query_id != queryID() ASYNC")
 
     def close(self) -> None:
         """Those that are asked end first."""

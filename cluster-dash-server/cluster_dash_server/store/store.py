@@ -280,6 +280,10 @@ class Store:
         if self._failures >= TRIES and self._journal.has_room() and self._mender.set_all_aside(error):
             self._failures = 0
 
+    def end_questions(self) -> None:
+        """Breaks off what is asked now, so that the process can end."""
+        self._questions.end(is_open=self._is_open)
+
     def close(self) -> None:
         """What wasn't carried stays in the journal for the next start."""
         with contextlib.suppress(*FAILED):
