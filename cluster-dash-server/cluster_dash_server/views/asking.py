@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from werkzeug.datastructures import MultiDict
+
 from ..errors import Refusal
-from ..store import StoreAway, TooSlow
+from ..store import StoreAway, StoreBusy, TooSlow
 from ..store.series import TooMuch
 
 if TYPE_CHECKING:
@@ -19,11 +22,13 @@ log = logging.getLogger(__name__)
 
 PATHS = frozenset({"/api/series", "/api/metrics", "/api/events", "/api/history-data", "/history"})
 """Of the routes that ask it, which may take seconds."""
+LATEST_S = 2**33
+LONGEST_TEXT = 256
 NO_STORE = "this server keeps no history: [store] url is none"
 AWAY = "the store does not answer; the server's log says why"
 
 
-def asked(store: Store | None, question: Callable[[Store], T]) -> T:
+def ask(store: Store | None, question: Callable[[Store], T]) -> T:
     """With all that was acknowledged until now. Raises Refusal."""
     if store is None:
         raise Refusal(404, NO_STORE)
@@ -36,4 +41,28 @@ def asked(store: Store | None, question: Callable[[Store], T]) -> T:
         raise Refusal(503, str(error)) from None
     except StoreAway as error:
         log.warning("a question to the store failed: %s", error)
-        raise Refusal(503, AWAY, retry_after_s=10) from None
+        text = str(error) if isinstance(error, StoreBusy) else AWAY
+        raise Refusal(503, text, retry_after_s=10) from None
+
+
+def read_range(asked: MultiDict[str, str], now_s: float, usual_s: float) -> tuple[float, float]:
+    """`from` and `to`, Unix seconds: without them the newest `usual_s`. Raises Refusal."""
+    end_s = read_number(asked, "to", 0, LATEST_S, now_s)
+    start_s = read_number(asked, "from", 0, LATEST_S, max(0.0, end_s - usual_s))
+    if not start_s < end_s:
+        raise Refusal(400, "from must be before to, both Unix seconds")
+    return start_s, end_s
+
+
+def read_number(asked: MultiDict[str, str], name: str, least: float, most: float, default: float) -> float:
+    """Raises Refusal."""
+    text = asked.get(name)
+    if text is None:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        raise Refusal(400, f"{name}={text[:LONGEST_TEXT]!r} must be a number from {least:.0f} to {most:.0f}")
+    return value

@@ -10,7 +10,7 @@ from ..gpus import Gpu, gpus_of
 from ..live.hosts import OFFLINE_AFTER_S, Hosts, Latest
 from ..points import mean
 from ..query import FleetBucket, HostNow, fleet_history, host_now, stored_fleet_history
-from .asking import asked
+from .asking import ask
 from .wording import MISSING, printable
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def fleet_buckets(hosts: Hosts, store: Store | None, hours: float, now_s: float)
     """Raises Refusal."""
     if store is None:
         return fleet_history(hosts, hours, now_s)
-    return asked(store, lambda store: stored_fleet_history(store, hours, now_s))
+    return ask(store, lambda store: stored_fleet_history(store, hours, now_s))
 
 
 def _with_age(latest: Latest, age_s: float) -> dict[str, Any]:

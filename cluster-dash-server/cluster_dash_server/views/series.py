@@ -4,37 +4,28 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.datastructures import MultiDict
 
 from ..errors import Refusal
-from ..store import StoreAway, StoreBusy, TooSlow
-from ..store.series import MOST_POINTS, Selection, TooMuch, read_metrics, read_series
+from ..store.series import MOST_POINTS, Selection, read_metrics, read_series
+from .asking import LONGEST_TEXT, NO_STORE, ask, read_number, read_range
 
 if TYPE_CHECKING:
     from ..store.grouped import Series
     from ..store.store import Store
-
-T = TypeVar("T")
-
-log = logging.getLogger(__name__)
 
 PARAMETERS = ("metric", "host", "run", "device", "tags", "from", "to", "points", "format")
 COLUMNS = ("min", "max", "mean", "count", "not_finite")
 """That only buckets have."""
 HOUR_S = 3600.0
 MOST_METRICS = 50
-LONGEST_TEXT = 256
-LATEST_S = 2**33
 HIGHEST_DEVICE = 65534
-NO_STORE = "this server keeps no history: [store] url is none"
-AWAY = "the store does not answer; the server's log says why"
 
 
 def routes(store: Store | None, wall: Callable[[], float]) -> Blueprint:
@@ -45,7 +36,7 @@ def routes(store: Store | None, wall: Callable[[], float]) -> Blueprint:
         if store is None:
             raise Refusal(404, NO_STORE)
         wanted, wants_csv = read_selection(request.args, wall()), _wants_csv()
-        found, bucket_s = _asked(lambda store: read_series(store, wanted, wall()))
+        found, bucket_s = ask(store, lambda store: read_series(store, wanted, wall()))
         if wants_csv:
             return Response(_csv(found), mimetype="text/csv")
         answer = {"series": [_document(each) for each in found], "bucket_s": bucket_s}
@@ -53,22 +44,7 @@ def routes(store: Store | None, wall: Callable[[], float]) -> Blueprint:
 
     @blueprint.get("/api/metrics")
     def metrics() -> Response:
-        return jsonify({"metrics": _asked(read_metrics)})
-
-    def _asked(question: Callable[[Store], T]) -> T:
-        if store is None:
-            raise Refusal(404, NO_STORE)
-        try:
-            store.carry_what_waits()
-            return question(store)
-        except TooMuch as error:
-            raise Refusal(400, str(error)) from None
-        except TooSlow as error:
-            raise Refusal(503, str(error)) from None
-        except StoreAway as error:
-            log.warning("a question to the store failed: %s", error)
-            text = str(error) if isinstance(error, StoreBusy) else AWAY
-            raise Refusal(503, text, retry_after_s=10) from None
+        return jsonify({"metrics": ask(store, read_metrics)})
 
     return blueprint
 
@@ -81,10 +57,7 @@ def read_selection(asked: MultiDict[str, str], now_s: float) -> Selection:
     metrics = tuple(asked.getlist("metric"))
     if not metrics or len(metrics) > MOST_METRICS or not all(metrics):
         raise Refusal(400, f"metric must be given, up to {MOST_METRICS} times; /api/metrics tells which there are")
-    end_s = _number(asked, "to", 0, LATEST_S, now_s)
-    start_s = _number(asked, "from", 0, LATEST_S, max(0.0, end_s - HOUR_S))
-    if not start_s < end_s:
-        raise Refusal(400, "from must be before to, both Unix seconds")
+    start_s, end_s = read_range(asked, now_s, HOUR_S)
     device = asked.get("device")
     points = asked.get("points")
     return Selection(
@@ -93,23 +66,10 @@ def read_selection(asked: MultiDict[str, str], now_s: float) -> Selection:
         end_s=end_s,
         host=asked.get("host"),
         run_id=asked.get("run"),
-        device=None if device is None else int(_number(asked, "device", 0, HIGHEST_DEVICE, 0)),
+        device=None if device is None else int(read_number(asked, "device", 0, HIGHEST_DEVICE, 0)),
         tags_json=_tags(asked.get("tags")),
-        points=None if points is None else int(_number(asked, "points", 1, MOST_POINTS, 1)),
+        points=None if points is None else int(read_number(asked, "points", 1, MOST_POINTS, 1)),
     )
-
-
-def _number(asked: MultiDict[str, str], name: str, least: float, most: float, default: float) -> float:
-    text = asked.get(name)
-    if text is None:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not least <= value <= most:
-        raise Refusal(400, f"{name}={text[:LONGEST_TEXT]!r} must be a number from {least:.0f} to {most:.0f}")
-    return value
 
 
 def _tags(text: str | None) -> str | None:
