@@ -94,6 +94,26 @@ test("a gap's cause is what started when it ended", () => {
   assert.equal(causeOf(gap, [event("server start", 1990, { off_since: 1005 }), event("host boot", 1990)], 60), "the host was off, the server was off");
 });
 
+/** As WCAG reckons it. @param {string} one @param {string} other */
+function contrast(one, other) {
+  const [dark = 0, light = 0] = [one, other].map(luminance).sort((a, b) => a - b);
+  return (light + 0.05) / (dark + 0.05);
+}
+
+/** @param {string} colour */
+function luminance(colour) {
+  const [red = 0, green = 0, blue = 0] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16) / 255).map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}
+
+test("every line is seen on the light and on the dark page", () => {
+  const devices = Array.from({ length: 10 }, (_, device) => series([], [], { device }));
+  for (const { colour } of looksOf(devices, {})) {
+    assert.ok(contrast(colour, "#ffffff") >= 3, colour);
+    assert.ok(contrast(colour, "#171d23") >= 3, colour);
+  }
+});
+
 test("a GPU has one colour in every chart; others have them in turn", () => {
   const gpus = [3, 1, 11].map((device) => series([], [], { device }));
   const ordered = inOrder(gpus, ["m"]);
