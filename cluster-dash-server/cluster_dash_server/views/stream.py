@@ -29,7 +29,7 @@ EVERY_S = 1.0
 """A held stream tells at most so often."""
 HEARTBEAT_S = 5.0
 """A client that left is noticed by what can't be sent to it: at the second heartbeat at the latest."""
-PORTION = 400
+PORTION = 200
 """Hosts whose rows are made for one answer where all are to be made: a tenth of a second of work. The client then asks
 for the next at once, and has something to look at meanwhile."""
 GZIP_LEVEL = 1
