@@ -93,8 +93,8 @@ def bench(hosts: int, minutes: int, profile: bool) -> None:
         show("GET /stream, nobody looked before", cpu_ms(look), answers[-1])
         number, took = 1, 0.0
         while not profile and pending_of(answers[-1].data):
-            number += 1
-            took = cpu_ms(lambda: look(version_of(answers[-1].data)))
+            number, since = number + 1, version_of(answers[-1].data)
+            took = cpu_ms(lambda since=since: look(since))
         if number > 1:
             show(f"and on, to the last: answer {number}", took, answers[-1])
     warm = sorted(cpu_ms(look) for _ in range(5))
