@@ -136,7 +136,7 @@ def test_a_server_that_is_away_and_back_gets_posts_again(standin: NvmlStandin, s
         second.close()
     live = [post for post in second.posts if "mole" in post]  # not the batches of what waited
     assert live[-1]["mole"]["seq"] > first.posts[-1]["mole"]["seq"]
-    assert mole.log.count("WARNING http") == 1
+    assert mole.log.count("WARNING http") == 1  # "no connection"
 
 
 def test_stdout_holds_posts_and_no_passcode(peer: Peer, standin: NvmlStandin, start_mole: Start) -> None:
