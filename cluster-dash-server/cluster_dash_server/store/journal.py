@@ -25,8 +25,8 @@ SUFFIX = ".journal"
 LOCK = "in-use"
 ROOM_SHARE = 1024
 """So small a part of the journal that is free is room: else each post that just fits were the end of the trouble."""
-MAX_ITEMS = 20_000
-"""That are kept in memory while the store takes nothing; what is older is read from its file again."""
+MAX_ITEMS = 10_000
+"""That are kept in memory while the store takes nothing, up to 140 MB; what is older is read from its file again."""
 
 
 RESERVE_BYTES = 2**26
