@@ -14,19 +14,16 @@ import numpy as np
 import pyarrow as pa
 
 from ..points import Layout, Points
+from .dates import dated
 
-FUTURE_S = 600.0
-PAST_S = 31 * 86_400.0
 MOST_NAMES = 50_000
 """That are remembered; beyond them all are forgotten, and learnt again."""
 MOST_RANKS = 2**16
 
 
 def event_time_of(points: Points, received_s: float) -> float:
-    """The sender's own time. One more than 10 minutes ahead or 31 days ago is a clock that was never set, and counts as
-    the time when the post came.
-    """
-    return points.event_time if -PAST_S < points.event_time - received_s < FUTURE_S else received_s
+    """When all of a post's points count as, Unix seconds."""
+    return dated(points.event_time, received_s)
 
 
 class Names:
@@ -83,11 +80,13 @@ class Columns:
         """Of posts and when they came, Unix seconds; without what is missing."""
         if max(map(len, (self._hosts, self._metrics, self._units, self._tags))) > MOST_NAMES:
             self._forget()
-        dated = sorted(((math.floor(event_time_of(*post) * 1000), post[0]) for post in posts), key=lambda each: each[0])
-        points = [each for _, each in dated]
+        by_time = sorted(
+            ((math.floor(event_time_of(*post) * 1000), post[0]) for post in posts), key=lambda each: each[0]
+        )
+        points = [each for _, each in by_time]
         fixed = [self._fixed_of(each.layout) for each in points]
         rows = [len(each.order) for each in fixed]
-        at_ms = np.repeat(np.array([at for at, _ in dated], np.int64), rows)
+        at_ms = np.repeat(np.array([at for at, _ in by_time], np.int64), rows)
         value = np.concatenate([np.asarray(a.row, np.float64)[b.order] for a, b in zip(points, fixed, strict=True)])
         host = np.repeat(self._hosts.codes(each.host for each in points), rows)
         metric, device, unit, tags = (np.concatenate(column) for column in list(zip(*fixed, strict=True))[1:])
