@@ -6,7 +6,9 @@ Hosts send the same series again and again, so what a layout says of them is wor
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -17,7 +19,9 @@ from ..points import Layout, Points
 from .dates import dated
 
 MOST_NAMES = 50_000
-"""That are remembered; beyond them all are forgotten, and learnt again."""
+"""Of each kind, that are remembered; beyond them all are forgotten, and learnt again."""
+MOST_BYTES = 2**24
+"""Of all names, the same: who sends ever new ones may send long ones."""
 MOST_RANKS = 2**16
 
 
@@ -33,9 +37,18 @@ class Names:
         self._codes: dict[str, int] = {}
         self._array: Any = pa.array([], pa.string())
         self._ranks = np.zeros(0, np.int32)
+        self._bytes, self._measured = 0, 0
 
     def __len__(self) -> int:
         return len(self._codes)
+
+    @property
+    def bytes(self) -> int:
+        """Of memory, that the texts take."""
+        if self._measured < len(self._codes):
+            self._bytes += sum(map(sys.getsizeof, islice(self._codes, self._measured, None)))
+            self._measured = len(self._codes)
+        return self._bytes
 
     def codes(self, texts: Iterable[str]) -> Any:
         known = self._codes
@@ -78,7 +91,8 @@ class Columns:
 
     def table_of(self, posts: Sequence[tuple[Points, float]]) -> Any:
         """Of posts and when they came, Unix seconds; without what is missing."""
-        if max(map(len, (self._hosts, self._metrics, self._units, self._tags))) > MOST_NAMES:
+        names = (self._hosts, self._metrics, self._units, self._tags)
+        if max(map(len, names)) > MOST_NAMES or sum(each.bytes for each in names) > MOST_BYTES:
             self._forget()
         by_time = sorted(
             ((math.floor(event_time_of(*post) * 1000), post[0]) for post in posts), key=lambda each: each[0]
