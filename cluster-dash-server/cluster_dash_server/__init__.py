@@ -15,14 +15,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
 from . import errors, logs
 from .background import Background, stop_all
 from .backup.control import Control
-from .config import Config, ConfigError, read_config
+from .config import Config, ConfigError, Live, read_config
 from .counts import Counts
 from .headers import add_headers
 from .hostcheck import check_host
@@ -74,7 +74,7 @@ def create_app(
     gate = Gate(config.access, tokens)
     schema = Schema(config.limits)
     store = _open_store_or_exit(config, monotonic, wall) if start else None
-    hosts = Hosts(config.live, Clock(monotonic, wall), *_past_of(store))
+    hosts = _hosts_of(config.live, Clock(monotonic, wall), store)
 
     def warnings() -> list[str]:
         return [*(store.troubles() + store.notes() if store else ()), *gate.warnings(), *notes_of_hosts()]
@@ -151,8 +151,10 @@ def _end_long_answers(held: stream.Held, store: Store | None) -> None:
         store.end_questions()
 
 
-def _past_of(store: Store | None) -> tuple[Any, ...]:
-    return (store.keep, store.forget, lambda: store.is_open, store.events.note_start) if store else ()
+def _hosts_of(settings: Live, clock: Clock, store: Store | None) -> Hosts:
+    if store is None:
+        return Hosts(settings, clock)
+    return Hosts(settings, clock, store.keep, store.forget, lambda: store.is_open, store.events.note_start)
 
 
 def _config_or_exit() -> Config:

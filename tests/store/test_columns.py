@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from typing import Any
 
 import posts
 import pytest
 
 from cluster_dash_server.points import NO_DEVICE, Layout, Points, SeriesKey, points_of_post, tags_json
-from cluster_dash_server.store.columns import MOST_NAMES, Columns
+from cluster_dash_server.store.columns import MOST_BYTES, MOST_NAMES, Columns
 
 NOW = 1_795_300_000.0
 COLUMNS = ("event_time", "run_id", "host", "device", "metric", "value", "unit", "tags_json")
@@ -85,6 +86,19 @@ def test_more_names_than_are_remembered_are_names_all_the_same() -> None:
         wide_rows = {(metric, value, tags) for metric, value, tags in found if metric.startswith("m")}
         assert wide_rows == {(f"m{at}", float(at), tags_json({"n": str(at)})) for at in many}
     assert held(kept, [points("gpu01")]) == sorted(rows(points("gpu01").columns()))
+
+
+def test_ever_new_long_names_take_a_bounded_memory() -> None:
+    kept, names, length = Columns(), 200, 16_384
+    tracemalloc.start()
+    try:
+        for turn in range(3 * MOST_BYTES // (names * length)):
+            series = [SeriesKey(f"{turn}.{at}".ljust(length, "x"), NO_DEVICE, "") for at in range(names)]
+            kept.table_of([(Points("h", NOW, Layout(series, [""] * names), [1.0] * names), NOW)])
+            del series
+        assert tracemalloc.get_traced_memory()[0] < 1.5 * MOST_BYTES
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from processes import SERVE, Server, until
 pytestmark = pytest.mark.slow
 
 
-def post_at(server: Server, at: float, epoch: str, since_boot_s: float = 5000.0) -> None:
-    post = posts.host_post("gpu01", gpus=1, timestamp=at)
+def post_at(server: Server, at: float, epoch: str, since_boot_s: float = 5000.0, host: str = "gpu01") -> None:
+    post = posts.host_post(host, gpus=1, timestamp=at)
     post["mole"] |= {"epoch": epoch, "mono_s": since_boot_s}
     server.post(post).raise_for_status()
 
@@ -26,11 +26,21 @@ def events(server: Server, **asked: Any) -> list[tuple[str, str, float]]:
     return [(each["kind"], each["host"], each["time"]) for each in found]
 
 
+def post_with_wrong_clock(server: Server) -> list[Any]:
+    """What should be told of it then: as of when its posts came, as of its points."""
+    for at_s, epoch in ((0.0, "a.1"), (10.0, "b.2"), (250e9, "b.3")):
+        post_at(server, at_s, epoch, since_boot_s=1000.0, host="wrong")
+    now = pytest.approx(time.time(), abs=60)
+    booted_at = pytest.approx(time.time() - 1000, abs=60)
+    return [("host boot", "wrong", booted_at), ("mole start", "wrong", now), ("mole start", "wrong", now)]
+
+
 def test_starts_of_moles_hosts_and_the_server_are_kept_over_a_restart(tmp_path: Path) -> None:
     environ = {"STATE_DIRECTORY": str(tmp_path / "state"), "CLUSTER_DASH_STORE_URL": ""}
     now = time.time()
     with Server(tmp_path, environ, command=SERVE) as server:
         until(lambda: server.get("/api/events").ok, 30)
+        wrong = post_with_wrong_clock(server)
         post_at(server, now - 300, "a.1")
         post_at(server, now - 290, "a.1")
         post_at(server, now - 200, "a.2")
@@ -43,8 +53,9 @@ def test_starts_of_moles_hosts_and_the_server_are_kept_over_a_restart(tmp_path: 
         until(lambda: len(events(server)) == 4, 30)
         assert events(server)[:3] == of_host
         assert events(server, **{"from": now - 250, "to": now - 150}) == of_host[:1]
-        for wrong, says in (("from=x", "from='x' must be"), ("from=5&to=4", "from must be before to")):
-            answer = server.get(f"/api/events?{wrong}")
+        assert [each for each in events(server, host="wrong") if each[1]] == wrong
+        for asked, says in (("from=x", "from='x' must be"), ("from=5&to=4", "from must be before to")):
+            answer = server.get(f"/api/events?{asked}")
             assert (answer.status_code, says in answer.json()["msg"]) == (400, True)
         server.kill()
         server.port = 0

@@ -5,11 +5,9 @@ Processes are forked from one that has imported all, since that takes longer tha
 
 from __future__ import annotations
 
-import gc
 import json
 import math
 import sys
-import threading
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import posts
 import pytest
 import requests
+from load import Load
 from mole.peers import MOLE_FOLDER, free_port
 from mole.test_outbox_process import KILLING as KILLING_MOLES
 from nvml_standin import without_library
@@ -64,41 +63,6 @@ for number in range(kills):
 """
 
 
-class Load:
-    """Hosts that post without a pause, and remember what they were told is stored."""
-
-    def __init__(self, url: str, hosts: int = 4) -> None:
-        self.acknowledged: dict[str, list[int]] = {f"gpu{at}": [] for at in range(hosts)}
-        self.unanswered = 0
-        self._url = url
-        self._ending = threading.Event()
-        self._threads = [threading.Thread(target=self._send, args=(host,)) for host in self.acknowledged]
-
-    def _send(self, host: str) -> None:
-        number = 0
-        while not self._ending.is_set():
-            number += 1
-            cpu = {"cpu_percent": 1, "load_avgs": [number, 0, 0], "num_cpus": 8}
-            post = posts.host_post(host, gpus=1, seq=number, cpu=cpu)
-            try:
-                if requests.post(self._url, json=post, timeout=10).ok:
-                    self.acknowledged[host].append(number)
-            except requests.RequestException:
-                self.unanswered += 1
-                self._ending.wait(0.02)
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        for thread in self._threads:
-            thread.join()
-        gc.collect()  # a request that failed keeps its socket in a cycle
-
-
 class Site:
     """One folder and one port for all servers."""
 
@@ -131,7 +95,7 @@ def site(tmp_path: Path) -> Generator[Site]:
 
 
 def kill_under_load(site: Site, kills: int, how: str = "") -> Load:
-    with site.killing(kills, 0.9, how) as killing, Load(f"http://127.0.0.1:{site.port}") as load:
+    with site.killing(kills, 0.9, how) as killing, Load(lambda: site.server.url) as load:
         assert killing.process
         assert killing.process.wait(100) == 0, killing.log
     return load
@@ -143,7 +107,7 @@ def test_each_post_that_was_acknowledged_is_there_once_after_20_kills(site: Site
     found = {host: [value for _, value in points] for host, points in site.stored("sys.load_1m").items()}
     for host, numbers in load.acknowledged.items():
         assert len(numbers) >= KILLS
-        assert set(numbers) <= set(found[host]), f"lost of {host}: {sorted(set(numbers) - set(found[host]))}"
+        assert numbers <= set(found[host]), f"lost of {host}: {sorted(numbers - set(found[host]))}"
         assert len(found[host]) == len(set(found[host])), f"{host} has posts twice"
     assert load.unanswered >= KILLS
     assert "damaged" not in site.server.log
@@ -153,7 +117,7 @@ def test_the_same_kills_cost_posts_that_are_acknowledged_before_the_disk_has_the
     load = kill_under_load(site, 4, "early")
     site.server.start()
     found = {host: {value for _, value in points} for host, points in site.stored("sys.load_1m").items()}
-    assert any(set(numbers) - found.get(host, set()) for host, numbers in load.acknowledged.items())
+    assert any(numbers - found.get(host, set()) for host, numbers in load.acknowledged.items())
 
 
 def test_with_server_and_mole_killed_at_random_at_most_the_reading_in_hand_is_lost(site: Site, tmp_path: Path) -> None:

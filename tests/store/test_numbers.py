@@ -94,6 +94,19 @@ def test_what_does_not_come_is_asked_for_ever_more_seldom() -> None:
     assert len(times) < 32
 
 
+def test_a_mole_that_always_has_posts_on_the_way_is_asked_for_what_does_not_come() -> None:
+    """And one whose posts come, oldest first, is not."""
+    asking, told = Asking(), list[tuple[str, int, int]]()
+    asking.numbers.merge(numbers_of(*range(1, 21)))
+    for at_s in range(0, 300, 5):
+        told += asked(asking, 30 + at_s // 5, at_s, backlog=3)
+    assert set(told) == {(EPOCH, 21, 29)}
+    assert len(told) < 4
+    for at_s in range(0, 270, 5):
+        asking.numbers.merge(numbers_of(21 + at_s // 30))
+        assert asked(asking, 100 + at_s // 5, 300 + at_s, backlog=9 - at_s // 30) == []
+
+
 def test_one_answer_asks_for_no_more_than_a_bounded_number() -> None:
     asking = Asking()
     [(_, first, last)] = asked(asking, 10**6, 0)

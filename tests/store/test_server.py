@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import random
 import signal
-import threading
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import posts
 import pytest
 import requests
+from load import Load, numbered
 from processes import SERVE, WAITRESS, Program, Server, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -52,50 +51,6 @@ def by_host(server: Server) -> dict[str, list[float]]:
     return {each["host"]: each["value"] for each in series(server)}
 
 
-def numbered(host: str, number: int) -> posts.Post:
-    """Its CPU says which post it is."""
-    cpu = {"cpu_percent": number % 100, "load_avgs": [number, 0, 0], "num_cpus": 8}
-    return posts.host_post(host, gpus=1, seq=number, cpu=cpu, timestamp=time.time())
-
-
-class Load:
-    """Hosts that post without a pause, and remember what they were told is stored."""
-
-    def __init__(self, server: Server, hosts: int = 4) -> None:
-        self.acknowledged: dict[str, set[int]] = {f"gpu{at}": set() for at in range(hosts)}
-        self.sent: dict[str, int] = dict.fromkeys(self.acknowledged, 0)
-        self.server = server
-        self._ending = threading.Event()
-        self._threads = [threading.Thread(target=self._send, args=(host,)) for host in self.acknowledged]
-
-    def _send(self, host: str) -> None:
-        while not self._ending.is_set():
-            self.sent[host] += 1
-            number = self.sent[host]
-            try:
-                answer = requests.post(self.server.url, json=numbered(host, number), timeout=10)
-            except requests.RequestException:
-                time.sleep(0.02)
-                continue
-            if answer.ok:
-                self.acknowledged[host].add(number)
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        for thread in self._threads:
-            thread.join()
-        gc.collect()  # a request that failed keeps its socket in a cycle
-
-    @property
-    def count(self) -> int:
-        return sum(map(len, self.acknowledged.values()))
-
-
 def stored(server: Server) -> dict[str, list[int]]:
     return {each["host"]: [int(value) for value in each["value"]] for each in series(server, metric="sys.load_1m")}
 
@@ -105,7 +60,7 @@ def test_each_post_that_was_acknowledged_is_there_once_after_kill_9_of_bare_wait
 ) -> None:
     """And of `serve`: test_kills.py."""
     server = start(WAITRESS)
-    with Load(server) as load:
+    with Load(lambda: server.url) as load:
         for kill in range(3):
             enough = load.count + 5
             until(lambda enough=enough: load.count > enough, 30)
@@ -124,7 +79,7 @@ def test_each_post_that_was_acknowledged_is_there_once_after_kill_9_of_bare_wait
 def test_a_server_without_a_journal_would_lose_them(start: Callable[..., Server]) -> None:
     """So the test above can fail: with its file removed while the server is dead, what wasn't carried is lost."""
     server = start()
-    with Load(server) as load:
+    with Load(lambda: server.url) as load:
         until(lambda: load.count > 40, 30)
         server.kill()
     removed = list((Path(server.log_path.parent) / "state" / "journal").glob("*.journal"))

@@ -6,7 +6,9 @@ Hosts send the same series again and again, so what a layout says of them is wor
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -14,19 +16,18 @@ import numpy as np
 import pyarrow as pa
 
 from ..points import Layout, Points
+from .dates import dated
 
-FUTURE_S = 600.0
-PAST_S = 31 * 86_400.0
 MOST_NAMES = 50_000
-"""That are remembered; beyond them all are forgotten, and learnt again."""
+"""Of each kind, that are remembered; beyond them all are forgotten, and learnt again."""
+MOST_BYTES = 2**24
+"""Of all names, the same: who sends ever new ones may send long ones."""
 MOST_RANKS = 2**16
 
 
 def event_time_of(points: Points, received_s: float) -> float:
-    """The sender's own time. One more than 10 minutes ahead or 31 days ago is a clock that was never set, and counts as
-    the time when the post came.
-    """
-    return points.event_time if -PAST_S < points.event_time - received_s < FUTURE_S else received_s
+    """When all of a post's points count as, Unix seconds."""
+    return dated(points.event_time, received_s)
 
 
 class Names:
@@ -36,9 +37,18 @@ class Names:
         self._codes: dict[str, int] = {}
         self._array: Any = pa.array([], pa.string())
         self._ranks = np.zeros(0, np.int32)
+        self._bytes, self._measured = 0, 0
 
     def __len__(self) -> int:
         return len(self._codes)
+
+    @property
+    def bytes(self) -> int:
+        """Of memory, that the texts take."""
+        if self._measured < len(self._codes):
+            self._bytes += sum(map(sys.getsizeof, islice(self._codes, self._measured, None)))
+            self._measured = len(self._codes)
+        return self._bytes
 
     def codes(self, texts: Iterable[str]) -> Any:
         known = self._codes
@@ -81,13 +91,16 @@ class Columns:
 
     def table_of(self, posts: Sequence[tuple[Points, float]]) -> Any:
         """Of posts and when they came, Unix seconds; without what is missing."""
-        if max(map(len, (self._hosts, self._metrics, self._units, self._tags))) > MOST_NAMES:
+        names = (self._hosts, self._metrics, self._units, self._tags)
+        if max(map(len, names)) > MOST_NAMES or sum(each.bytes for each in names) > MOST_BYTES:
             self._forget()
-        dated = sorted(((math.floor(event_time_of(*post) * 1000), post[0]) for post in posts), key=lambda each: each[0])
-        points = [each for _, each in dated]
+        by_time = sorted(
+            ((math.floor(event_time_of(*post) * 1000), post[0]) for post in posts), key=lambda each: each[0]
+        )
+        points = [each for _, each in by_time]
         fixed = [self._fixed_of(each.layout) for each in points]
         rows = [len(each.order) for each in fixed]
-        at_ms = np.repeat(np.array([at for at, _ in dated], np.int64), rows)
+        at_ms = np.repeat(np.array([at for at, _ in by_time], np.int64), rows)
         value = np.concatenate([np.asarray(a.row, np.float64)[b.order] for a, b in zip(points, fixed, strict=True)])
         host = np.repeat(self._hosts.codes(each.host for each in points), rows)
         metric, device, unit, tags = (np.concatenate(column) for column in list(zip(*fixed, strict=True))[1:])

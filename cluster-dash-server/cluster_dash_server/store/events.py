@@ -7,11 +7,14 @@ noted waits here until the store takes it.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from .dates import dated
 from .tables import EVENTS
 from .target import Client
 
@@ -35,7 +38,8 @@ class Event(NamedTuple):
 class Events:
     """Safe for threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        self._wall = wall
         self._waiting: deque[Event] = deque(maxlen=MOST_WAITING)
         self._lock = threading.Lock()
 
@@ -44,13 +48,13 @@ class Events:
             self._waiting.append(event)
 
     def note_start(self, host: str, before: str, epoch: str, timestamp: float, since_boot_s: float | None) -> None:
-        """Of a mole; `before` and `epoch` as posts have them, the older and the newer. A boot is told as well where it
-        is another one: as of when the host's own clock says, else as of this post.
+        """Of a mole whose post came now; `before` and `epoch` as posts have them, the older and the newer. A boot is
+        told as well where it is another one: as of when the host's own clock says, else as of this post.
         """
+        at_s = dated(timestamp, self._wall())
         if before.partition(".")[0] != epoch.partition(".")[0]:
-            booted_at = timestamp if since_boot_s is None else timestamp - since_boot_s
-            self.note(Event(booted_at, HOST_BOOT, host, {}))
-        self.note(Event(timestamp, MOLE_START, host, {"epoch": epoch}))
+            self.note(Event(max(0.0, at_s - (since_boot_s or 0.0)), HOST_BOOT, host, {}))
+        self.note(Event(at_s, MOLE_START, host, {"epoch": epoch}))
 
     def carry(self, client: Client, database: str) -> None:
         """Raises clickhouse_connect's errors, and keeps what wasn't taken."""

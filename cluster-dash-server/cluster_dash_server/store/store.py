@@ -83,7 +83,7 @@ class Store:
         # What is lost is what the next start asks the moles for.
         self._mender = Mender(target.folder, wall, self._writer.numbers.clear)
         self._questions = Questions(target, self._mender, longest_question_s)
-        self.events = Events()
+        self.events = Events(wall)
         self._is_closed = False
         self._is_open = False
         """Whether what was there before the start is carried and restored."""
