@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { causeOf, gapsOf } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/gaps.js";
+import { causeOf, gapsOf, told } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/gaps.js";
+import { moved, placesOf } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/keys.js";
+import { knownOf, lacking, lifeOf, touches } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/known.js";
 import { inOrder, looksOf } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/lines.js";
-import { beside, boundsOf, rangeOf, searchOf, spanOf } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/range.js";
+import { beside, boundsOf, closer, rangeOf, searchOf, spanOf, wider } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/range.js";
 import { appended, columnsOf, longestStep, near, newest, stepOf } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/series.js";
-import { moment, tickLabels } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/times.js";
+import { moment, spanned, tickLabels } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/times.js";
+import { fitted, topOf } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/units.js";
+import { wrapped } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/words.js";
 
 const READING = { scale: 1, limits: {} };
 
@@ -28,7 +32,22 @@ test("a preset ends now, a dragged range stays; what is dragged backwards is the
   assert.deepEqual(boundsOf({ from: 1, to: 2 }, 10_000), { from: 1, to: 2 });
   assert.deepEqual(spanOf(5000.7, 100.2), { from: 100, to: 5001 });
   assert.deepEqual(spanOf(7, 7), { from: 7, to: 8 });
-  assert.deepEqual(beside({ from: 100, to: 160 }, -1), { from: 40, to: 100 });
+});
+
+test("earlier and later go as far as the range is long, not past now, where a preset follows again", () => {
+  assert.deepEqual(beside({ from: 100, to: 160 }, -1, 1000), { from: 40, to: 100 });
+  assert.deepEqual(beside({ from: 20, to: 80 }, -1, 1000), { from: 0, to: 60 });
+  assert.deepEqual(beside({ from: 100, to: 160 }, 1, 1000), { from: 160, to: 220 });
+  assert.deepEqual(beside({ from: 100, to: 160 }, 1, 170), { from: 110, to: 170 });
+  assert.deepEqual(beside({ from: 100, to: 1000 }, 1, 1100), { preset: "15m" });
+});
+
+test("closer keeps the time under the cursor, wider the middle, a preset gives the next", () => {
+  assert.deepEqual(closer({ from: 1000, to: 2000 }, 1200), { from: 1100, to: 1600 });
+  assert.deepEqual(wider({ from: 1100, to: 1600 }, 10_000), { from: 850, to: 1850 });
+  assert.deepEqual(wider({ from: 1100, to: 1600 }, 1700), { from: 700, to: 1700 });
+  assert.deepEqual(wider({ preset: "1h" }, 10_000), { preset: "6h" });
+  assert.deepEqual(wider({ preset: "1y" }, 2e9), { from: 2e9 - 2 * 365 * 86400, to: 2e9 });
 });
 
 test("lines share one column of times; one that has nothing then goes on, one with a gap breaks", () => {
@@ -44,6 +63,11 @@ test("buckets are drawn in their middle as mean, lowest and highest, and an empt
   const { times, lines } = columnsOf({ bucket_s: 64, series: [bucketed] }, { scale: 10, limits: {} });
   assert.deepEqual(times, [96, 160, 224, 288]);
   assert.deepEqual(lines, [{ line: [40, 50, null, 60], low: [10, 20, null, 30], high: [90, 80, null, 70] }]);
+});
+
+test("a band that is nowhere wider than its line is none", () => {
+  const bare = series([64, 128], [5, 6], { min: [5, 6], max: [5, 6], mean: [5, 6] });
+  assert.deepEqual(columnsOf({ bucket_s: 64, series: [bare] }, READING).lines, [{ line: [5, 6], low: null, high: null }]);
 });
 
 test("what is missing or can't be is a gap, in a bucket too", () => {
@@ -75,10 +99,24 @@ test("the value near a place is that of its line, and none across a gap", () => 
   assert.equal(near([5, undefined, null, 7], 2, 2), null);
 });
 
-test("a gap is longer than is usual between two points, and goes on at the end", () => {
-  assert.deepEqual(gapsOf([0, 10, 20, 100, 110], 30, 115), [{ from: 20, to: 100 }]);
-  assert.deepEqual(gapsOf([0, 10], 30, 60), [{ from: 10, to: 60 }]);
-  assert.deepEqual(gapsOf([], 30, 60), []);
+test("a gap is longer than is usual between two points, at the range's ends too", () => {
+  assert.deepEqual(gapsOf([0, 10, 20, 100, 110], 30, 0, { from: 0, to: 115 }), [{ from: 20, to: 100 }]);
+  assert.deepEqual(gapsOf([50, 60], 30, 0, { from: 0, to: 110 }), [{ from: 0, to: 50 }, { from: 60, to: 110 }]);
+  assert.deepEqual(gapsOf([50], 0, 0, { from: 0, to: 110 }), [{ from: 0, to: 50 }, { from: 50, to: 110 }]);
+  assert.deepEqual(gapsOf([], 30, 0, { from: 0, to: 60 }), []);
+});
+
+test("a bucket is full to its end", () => {
+  assert.deepEqual(gapsOf([64, 128, 256], 96, 64, { from: 70, to: 330 }), [{ from: 192, to: 256 }]);
+  assert.deepEqual(gapsOf([64, 128], 96, 64, { from: 0, to: 192 }), [{ from: 0, to: 64 }]);
+});
+
+test("before all that a chart shows there is no data; what was before the range is a gap as any", () => {
+  const span = { from: 1000, to: 5000 };
+  const gaps = [{ from: 1000, to: 2000 }];
+  assert.match(told(gaps, span, 1800, [], 60)[0]?.why ?? "", /^no data before .* 1970, /);
+  assert.equal(told(gaps, span, 0, [], 60)[0]?.why, "no data");
+  assert.equal(told([{ from: 3000, to: 4000 }], span, 1800, [], 60)[0]?.why, "no data");
 });
 
 test("a gap's cause is what started when it ended", () => {
@@ -140,4 +178,70 @@ test("times are the viewer's, with the date where it is another one", () => {
   assert.deepEqual(tickLabels([midnight, midnight + 86400], 86400), ["22 Nov\n2026", "23 Nov"]);
   assert.deepEqual(tickLabels([midnight + 5], 5), ["00:00:05\n22 Nov"]);
   assert.match(moment(midnight), /^22 Nov( 2026)?, 00:00:00$/);
+});
+
+test("a range is told as exactly as its length asks for", () => {
+  process.env.TZ = "Asia/Kolkata";
+  const noon = Date.UTC(2026, 10, 22, 6, 30) / 1000;
+  assert.match(spanned({ from: noon, to: noon + 90 }), /^22 Nov( 2026)?, 12:00:00 to 12:01:30$/);
+  assert.match(spanned({ from: noon, to: noon + 7200 }), /^22 Nov( 2026)?, 12:00 to 14:00$/);
+  assert.match(spanned({ from: noon, to: noon + 86400 }), /^22 Nov( 2026)?, 12:00 to 23 Nov( 2026)?, 12:00$/);
+});
+
+test("the days of an axis go on over the change to summer time and back", () => {
+  process.env.TZ = "Europe/Berlin";
+  const change = Date.UTC(2026, 2, 29, 1) / 1000; // 02:00 is 03:00
+  assert.deepEqual(tickLabels([change - 3600, change, change + 3600], 3600), ["01:00\n29 Mar", "03:00", "04:00"]);
+  const back = Date.UTC(2026, 9, 25, 1) / 1000; // 03:00 is 02:00
+  assert.deepEqual(tickLabels([back - 3600, back, back + 3600], 3600), ["02:00\n25 Oct", "02:00", "03:00"]);
+});
+
+test("only charts of what the host ever sent, and where to look for what isn't in the range", () => {
+  const known = knownOf({ metrics: [{ name: "a", oldest: 100, newest: 200 }, { name: "b", oldest: 50, newest: 150 }] });
+  const spec = { title: "A and B", metrics: { a: "", b: "", c: "" } };
+  assert.deepEqual(lifeOf(known, spec), { from: 50, to: 200 });
+  assert.equal(lifeOf(known, { title: "C", metrics: { c: "" } }), null);
+  assert.ok(touches({ from: 50, to: 200 }, { from: 150, to: 300 }, 400));
+  assert.ok(!touches({ from: 50, to: 200 }, { from: 210, to: 300 }, 400));
+  assert.ok(touches({ from: 50, to: 200 }, { from: 210, to: 500 }, 400), "what came since it was asked");
+  assert.ok(!touches({ from: 50, to: 200 }, { from: 10, to: 40 }, 400));
+  assert.match(lacking(known, [spec], { from: 5000, to: 9000 }), /^Nothing in this range: A and B \(last 1 Jan 1970, .*\)\.$/);
+  assert.equal(lacking(known, [], { from: 0, to: 1 }), "");
+});
+
+test("rates are told in the unit in which the largest is 1 or more; all else as it is", () => {
+  const usual = { unit: "MiB/s", scale: 2 ** -20 };
+  assert.deepEqual(fitted(usual, 3000), { unit: "KiB/s", scale: 2 ** -10 });
+  assert.deepEqual(fitted(usual, 5e9), { unit: "GiB/s", scale: 2 ** -30 });
+  assert.deepEqual(fitted(usual, 0), usual);
+  assert.deepEqual(fitted({ unit: "W", scale: 1 }, 5e9), { unit: "W", scale: 1 });
+});
+
+test("a share's axis goes to 100, that of time waited as far as there is something", () => {
+  assert.equal(topOf("%", 3), 100);
+  assert.equal(topOf("% used", null), 100);
+  assert.equal(topOf("% of the time", 0.2), 1);
+  assert.ok(Math.abs(topOf("% of the time", 20) - 21) < 1e-9);
+  assert.equal(topOf("% of the time", 99), 100);
+});
+
+test("keys go from value to value within the range, by ten with Shift, and stay at the ends", () => {
+  const line = [1, null, undefined, 2, 3, 4];
+  const places = placesOf({ times: [0, 10, 20, 30, 40, 50], lines: [{ line, low: null, high: null }], stepS: 10 }, { from: 5, to: 50 });
+  assert.deepEqual(places, [3, 4, 5]);
+  assert.equal(moved("ArrowLeft", false, places, null), 5);
+  assert.equal(moved("ArrowLeft", false, places, 5), 4);
+  assert.equal(moved("ArrowLeft", true, places, 5), 3);
+  assert.equal(moved("ArrowRight", false, places, 5), 5);
+  assert.equal(moved("Home", false, places, 5), 3);
+  assert.equal(moved("End", false, places, 3), 5);
+  assert.equal(moved("x", false, places, 3), null);
+  assert.equal(moved("End", false, [], null), null);
+});
+
+test("words in a gap are broken where it is narrow, and left out where they don't fit", () => {
+  const measure = (/** @type {string} */ text) => text.length;
+  assert.deepEqual(wrapped("the host was off", 20, measure), ["the host was off"]);
+  assert.deepEqual(wrapped("the host was off", 9, measure), ["the host", "was off"]);
+  assert.deepEqual(wrapped("the host was off", 3, measure), []);
 });

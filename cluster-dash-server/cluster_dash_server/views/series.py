@@ -13,6 +13,7 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.datastructures import MultiDict
 
 from ..errors import Refusal
+from ..store.known import read_metrics_of
 from ..store.series import MOST_POINTS, Selection, read_metrics, read_series
 from .asking import LONGEST_TEXT, NO_STORE, ask, read_number, read_range
 
@@ -44,7 +45,13 @@ def routes(store: Store | None, wall: Callable[[], float]) -> Blueprint:
 
     @blueprint.get("/api/metrics")
     def metrics() -> Response:
-        return jsonify({"metrics": ask(store, read_metrics)})
+        """Of the whole fleet, or what one host ever sent."""
+        host, among = request.args.get("host"), tuple(request.args.getlist("metric"))
+        if host is None:
+            return jsonify({"metrics": ask(store, read_metrics)})
+        if len(among) > MOST_METRICS:
+            raise Refusal(400, f"metric may be given up to {MOST_METRICS} times")
+        return jsonify({"metrics": ask(store, lambda store: read_metrics_of(store, host, among))})
 
     return blueprint
 

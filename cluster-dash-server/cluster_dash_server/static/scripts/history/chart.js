@@ -1,14 +1,18 @@
 // One chart of the page: asks the store for its series, draws them, and has a legend, a menu and a word on what it lacks.
 
-import { make, setStyle, setText } from "../overview/dom.js";
-import { duration, number } from "../overview/wording.js";
+import { make, setText } from "../overview/dom.js";
+import { counted, duration, number } from "../overview/wording.js";
 import { Away, ask, serverNow } from "./ask.js";
-import { causeOf, gapsOf } from "./gaps.js";
+import { gapsOf, told } from "./gaps.js";
+import { Keys } from "./keys.js";
+import { Legend } from "./legend.js";
 import { MOST_LINES, inOrder, looksOf } from "./lines.js";
+import { menuOf } from "./menu.js";
 import { Plot } from "./plot.js";
 import { download, pictureOf } from "./save.js";
-import { appended, columnsOf, longestStep, near, newest, timesOf } from "./series.js";
+import { appended, columnsOf, largest, longestStep, near, newest, timesOf } from "./series.js";
 import { moment } from "./times.js";
+import { fitted } from "./units.js";
 
 /**
  * @typedef {import("./series.js").Answer} Answer
@@ -20,6 +24,8 @@ import { moment } from "./times.js";
  * @typedef {object} Around  what the page gives each of its charts
  * @property {string} host
  * @property {(span: Span) => void} zoom
+ * @property {(at: number) => void} closer  around a time
+ * @property {() => void} wider
  * @property {() => void} back
  * @property {<T>(step: () => Promise<T>) => Promise<T>} inTurn
  */
@@ -28,24 +34,28 @@ const MOST_POINTS = 2000;
 const FEWEST_POINTS = 100;
 const NEARBY = 2;
 const RECENT_S = 30;
+const MOST_READ_OUT = 12;
 
 export class Chart {
   /** @type {Answer | null} */
   answer = null;
-  /** @type {Event[]} */
-  events = [];
+  /** Of all points of its metrics, to the hour. @type {number | undefined} */
+  oldest;
+  /** Of all points of the host. @type {number | null} */
+  begins = null;
   /** @type {Span} */
   span = { from: 0, to: 1 };
   isVisible = false;
   isLoading = false;
-  /** @type {Set<string>} */
-  #hidden = new Set();
   /** @type {Look[]} */
   #looks = [];
   /** @type {Columns} */
   #columns = { times: [], lines: [], stepS: 0 };
-  /** @type {Span[]} */
+  /** @type {import("./gaps.js").Told[]} */
   #gaps = [];
+  /** @type {Event[]} */
+  #events = [];
+  #unit = "";
   /** @type {AbortController | null} */
   #asking = null;
 
@@ -57,15 +67,43 @@ export class Chart {
     this.when = make("span", "when");
     this.told = make("p", "told");
     this.plotted = make("div", "plotted");
-    this.plotted.setAttribute("role", "img");
-    this.plotted.setAttribute("aria-label", spec.title);
-    this.legend = make("ul", "legend");
+    this.legend = new Legend({
+      changed: () => {
+        this.#draw();
+        this.#showLegend(this.#now);
+      },
+      stress: (line) => this.plot.stress(line),
+    });
     this.csv = make("a", "", "CSV: the values as shown");
     this.csv.download = `${around.host} ${spec.title}.csv`;
     this.menu = this.#menu();
+    this.#unit = spec.unit;
     const caption = make("figcaption", "", this.title, this.when, this.menu);
-    this.element = make("figure", "card chart", caption, make("div", "plot-place", this.plotted, this.told), this.legend);
-    this.plot = new Plot(this.plotted, { unit: spec.unit, zoom: around.zoom, back: around.back, point: (at, time) => this.#point(at, time) });
+    this.element = make("figure", "card chart", caption, make("div", "plot-place", this.plotted, this.told), this.legend.element);
+    this.plot = new Plot(this.plotted, {
+      zoom: around.zoom,
+      back: around.back,
+      point: (at, time) => this.#point(at, time),
+      near: (line) => this.legend.stress(line),
+    });
+    this.keys = new Keys(this.plotted, {
+      ...around,
+      shown: () => ({ columns: this.#columns, span: this.span }),
+      readOut: (time, at) => this.#readOut(time, at),
+      pointAt: (time) => this.plot.pointAt(time),
+      mark: (span) => this.plot.mark(span),
+    });
+    this.keys.describe(spec.title);
+  }
+
+  /** What started, which says why there are gaps. @param {Event[]} events */
+  set events(events) {
+    this.#events = events;
+    this.again();
+  }
+
+  again() {
+    if (this.answer && this.answer.series.length > 0) this.show(this.span);
   }
 
   /** As many points as are to be seen. */
@@ -135,23 +173,32 @@ export class Chart {
     const answer = { ...this.answer, series };
     this.element.hidden = series.length === 0;
     this.#looks = looksOf(series, this.spec.metrics);
-    this.#columns = columnsOf(answer, this.spec);
+    const { unit, scale } = fitted(this.spec, largest(series));
+    this.#unit = unit;
+    this.#columns = columnsOf(answer, { scale, limits: this.spec.limits });
     const more = ordered.length > series.length ? `: ${series.length} of ${ordered.length}` : "";
-    this.title.replaceChildren(`${this.spec.title}${more} `, make("small", "", this.spec.unit));
+    this.title.replaceChildren(`${this.spec.title}${more} `, make("small", "", unit));
     this.#gaps = this.#gapsOf(answer, span);
     this.csv.href = this.#address(span, { format: "csv" });
     this.#tell("");
     if (series.length === 0) return;
-    this.plot.show(this.#columns, this.#looks, this.#hidden, this.#gaps, span);
+    this.#draw();
     if (!this.plot.isPointed) this.#showLegend(this.#now);
-    this.plotted.setAttribute("aria-label", `${this.spec.title} in ${this.spec.unit}, ${this.#looks.length} lines, ${moment(span.from)} to ${moment(span.to)}`);
+    this.keys.describe(`${this.spec.title} in ${unit}, ${counted(series.length, "line")}, ${moment(span.from)} to ${moment(span.to)}`);
   }
 
-  /** @param {Answer} answer @param {Span} span @returns {Span[]} */
+  #draw() {
+    this.plot.show({ unit: this.#unit, columns: this.#columns, looks: this.#looks, hidden: this.legend.hidden, gaps: this.#gaps, span: this.span });
+  }
+
+  /** @param {Answer} answer @param {Span} span */
   #gapsOf(answer, span) {
     const { bucket_s: bucketS } = answer;
-    const gaps = gapsOf(timesOf(answer), longestStep(this.#columns.stepS, bucketS), span.to);
-    return gaps.map(({ from, to }) => ({ from: from + bucketS, to }));
+    const gaps = gapsOf(timesOf(answer), longestStep(this.#columns.stepS, bucketS), bucketS, span);
+    const [first] = gaps;
+    const begins = this.begins;
+    if (first && begins !== null && begins > first.to && begins < first.to + bucketS) first.to = begins; // within that bucket
+    return told(gaps, span, this.oldest, this.#events, this.#columns.stepS * 2);
   }
 
   /** @param {unknown} error */
@@ -170,25 +217,15 @@ export class Chart {
     picture.addEventListener("click", () => this.#savePicture());
     const label = make("summary", "", "⋯");
     label.setAttribute("aria-label", `Menu of ${this.spec.title}`);
-    const menu = make("details", "menu", label, make("ul", "", make("li", "", picture), make("li", "", this.csv)));
-    menu.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !menu.open) return;
-      menu.open = false;
-      label.focus();
-      event.stopPropagation();
-    });
-    menu.addEventListener("focusout", (event) => {
-      if (!menu.contains(/** @type {Node | null} */ (event.relatedTarget))) menu.open = false;
-    });
-    return menu;
+    return menuOf(label, picture, this.csv);
   }
 
   async #savePicture() {
     const { canvas } = this.plot;
     if (!canvas) return;
     const { host } = this.around;
-    const shown = this.#looks.filter(({ name }) => !this.#hidden.has(name));
-    const title = `${host}: ${this.spec.title} in ${this.spec.unit}, ${moment(this.span.from)} to ${moment(this.span.to)}`;
+    const shown = this.#looks.filter(({ name }) => !this.legend.hidden.has(name));
+    const title = `${host}: ${this.spec.title} in ${this.#unit}, ${moment(this.span.from)} to ${moment(this.span.to)}`;
     const blob = await pictureOf(canvas, title, shown);
     if (blob) download(blob, `${host} ${this.spec.title}.png`);
     this.menu.open = false;
@@ -196,34 +233,30 @@ export class Chart {
 
   /** @param {number | null} at place in the columns @param {number | null} time */
   #point(at, time) {
+    this.keys.time = time;
     const gap = time === null ? undefined : this.#gaps.find(({ from, to }) => time > from && time < to);
-    const why = gap ? ` ${causeOf(gap, this.events, this.#columns.stepS * 2)}, ${duration(gap.to - gap.from)}` : "";
+    const why = gap ? `, ${gap.why}${gap.isBeginning ? "" : `, ${duration(gap.to - gap.from)}`}` : "";
     setText(this.when, time === null ? "" : `${moment(time)}${why}`);
     this.#showLegend(gap ? null : (at ?? this.#now));
   }
 
+  /** @param {number} time @param {number} at */
+  #readOut(time, at) {
+    const values = this.#looks.slice(0, MOST_READ_OUT).map(({ name }, place) => `${name} ${this.#valueAt(place, at)}`);
+    return `${moment(time)}: ${values.join(", ")}`;
+  }
+
   /** Names, and the values at a place of the columns. @param {number | null} at */
   #showLegend(at) {
-    const looks = this.#looks;
-    this.legend.classList.toggle("banded", Boolean(this.#columns.lines[0]?.low));
-    while (this.legend.childElementCount > looks.length) this.legend.lastElementChild?.remove();
-    while (this.legend.childElementCount < looks.length) this.legend.append(this.#entry());
-    looks.forEach((look, place) => {
-      const button = /** @type {HTMLButtonElement} */ (this.legend.children[place]?.firstElementChild);
-      const [swatch, name, value] = /** @type {[HTMLElement, HTMLElement, HTMLElement]} */ ([...button.children]);
-      setStyle(swatch, "background", look.dash.length > 0 ? `repeating-linear-gradient(90deg, ${look.colour} 0 4px, transparent 4px 7px)` : look.colour);
-      setText(name, look.name);
-      setText(value, at === null ? "" : this.#valueAt(place, at));
-      button.setAttribute("aria-pressed", String(!this.#hidden.has(look.name)));
-      button.title = look.name;
-    });
+    const values = at === null ? [] : this.#looks.map((_, place) => this.#valueAt(place, at));
+    this.legend.show(this.#looks, values, Boolean(this.#columns.lines[0]?.low));
   }
 
   /** With the smallest and largest where points are put together. @param {number} place @param {number} at */
   #valueAt(place, at) {
     const { line = [], low, high } = this.#columns.lines[place] ?? {};
     const [value, least, most] = [line, low, high].map((column) => (column ? near(column, at, NEARBY) : null));
-    const band = least != null && most != null && number(least) !== number(most) ? ` (${number(least)} to ${number(most)})` : "";
+    const band = least != null && most != null && number(least) !== number(most) ? ` (${number(least)}–${number(most)})` : "";
     return `${number(value)}${band}`;
   }
 
@@ -231,23 +264,5 @@ export class Chart {
   get #now() {
     const isNow = serverNow() - this.span.to < RECENT_S && !this.#gaps.some(({ to }) => to >= this.span.to);
     return isNow && this.#columns.times.length > 0 ? this.#columns.times.length - 1 : null;
-  }
-
-  #entry() {
-    const button = make("button", "", make("i"), make("span"), make("b"));
-    button.type = "button";
-    button.addEventListener("click", (event) => this.#pick(button.title, event.shiftKey || event.altKey));
-    return make("li", "", button);
-  }
-
-  /** Hides a line or shows it again; `alone` hides all others. @param {string} name @param {boolean} alone */
-  #pick(name, alone) {
-    const others = this.#looks.map((look) => look.name).filter((each) => each !== name);
-    if (alone) {
-      const isAlone = !this.#hidden.has(name) && others.every((each) => this.#hidden.has(each));
-      this.#hidden = new Set(isAlone ? [] : others);
-    } else if (!this.#hidden.delete(name)) this.#hidden.add(name);
-    this.plot.show(this.#columns, this.#looks, this.#hidden, this.#gaps, this.span);
-    this.#showLegend(this.#now);
   }
 }

@@ -1,20 +1,32 @@
 // Takes a chart's times and what is known to have happened, gives the gaps and why they are there.
 
+import { day } from "./times.js";
+
 /**
- * @typedef {{ from: number, to: number }} Gap  Unix seconds of the last point before it and of the first after it
+ * @typedef {{ from: number, to: number }} Gap  Unix seconds of the end of what is before it and of what comes after it
+ * @typedef {Gap & { why: string, isBeginning: boolean }} Told  isBeginning: of all that the chart shows
  * @typedef {{ time: number, kind: string, host: string, data: Record<string, unknown> }} Event
  */
 
-/** Also the one that goes on at the end. @param {number[]} times of the points @param {number} longestS without a gap @param {number} endS @returns {Gap[]} */
-export function gapsOf(times, longestS, endS) {
-  if (times.length === 0 || longestS <= 0) return [];
-  /** @type {Gap[]} */
-  const found = [];
-  [...times.slice(1), endS].forEach((to, at) => {
-    const from = /** @type {number} */ (times[at]);
-    if (to - from > longestS) found.push({ from, to });
+const SHARE_OF_ONE_POINT = 0.01;
+
+/** Also those before the first point and after the last, as far as the range goes. @param {number[]} times of the points @param {number} longestS from one to the next without a gap @param {number} bucketS @param {Gap} span @returns {Gap[]} */
+export function gapsOf(times, longestS, bucketS, span) {
+  if (times.length === 0) return [];
+  const longest = longestS > 0 ? longestS - bucketS : (span.to - span.from) * SHARE_OF_ONE_POINT;
+  const starts = [span.from, ...times.map((time) => time + bucketS)];
+  return starts.map((from, at) => ({ from, to: times[at] ?? span.to })).filter(({ from, to }) => to - from > longest);
+}
+
+/**
+ * With why. The one before the chart's first point, if `oldest` (to the hour) is not before the range, is explained by nothing.
+ * @param {Gap[]} gaps @param {Gap} span @param {number | undefined} oldest @param {Event[]} events @param {number} slackS @returns {Told[]}
+ */
+export function told(gaps, span, oldest, events, slackS) {
+  return gaps.map((gap) => {
+    const isBeginning = gap.from === span.from && oldest !== undefined && oldest >= span.from;
+    return { ...gap, isBeginning, why: isBeginning ? `no data before ${day(gap.to)}` : causeOf(gap, events, slackS) };
   });
-  return found;
 }
 
 /**

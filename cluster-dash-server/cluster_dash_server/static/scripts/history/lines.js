@@ -10,7 +10,7 @@ import { printable } from "../overview/wording.js";
 /** Of a middle brightness: a GPU has the same one on a light page, a dark one and in a picture, and is seen on each. */
 const COLOURS = ["#2f83c5", "#d97400", "#2b982b", "#e0443f", "#9a6fc6", "#a5694f", "#d45fb0", "#0e95a8", "#8f8f10", "#808a92"];
 const DASHES = [[], [6, 4], [2, 3], [10, 4, 2, 4]];
-export const MOST_LINES = 40;
+export const MOST_LINES = 128;
 
 /** @param {number} place */
 const look = (place) => ({ colour: COLOURS[place % COLOURS.length] ?? "", dash: DASHES[Math.floor(place / COLOURS.length) % DASHES.length] ?? [] });

@@ -4,9 +4,11 @@ import { every } from "../freshness.js";
 import { byId, make, setText } from "../overview/dom.js";
 import { Away, ask, inTurn, serverNow } from "./ask.js";
 import { Chart } from "./chart.js";
+import { knownOf, lacking, lifeOf, touches } from "./known.js";
+import { closing } from "./menu.js";
 import { onThemeChange } from "./plot.js";
-import { PRESETS, USUAL, beside, boundsOf, rangeOf, searchOf, spanOf } from "./range.js";
-import { day, moment } from "./times.js";
+import { PRESETS, USUAL, beside, boundsOf, closer, rangeOf, searchOf, spanOf, wider } from "./range.js";
+import { day, spanned } from "./times.js";
 
 /**
  * @typedef {import("./chart.js").Spec} Spec
@@ -17,6 +19,8 @@ import { day, moment } from "./times.js";
 const AT_ONCE = 2;
 const AHEAD_PX = 300;
 const EVENTS_EVERY_S = 60;
+const LEARN_EVERY_S = 60;
+const HOUR_S = 3600;
 
 /** @type {{ host: string, charts: Spec[] }} */
 const given = JSON.parse(byId("charts-json").textContent ?? "");
@@ -25,17 +29,31 @@ const presets = byId("presets");
 const state = byId("charts-state");
 const shownSpan = byId("shown-span");
 const backButton = byId("zoom-back");
+const laterButton = /** @type {HTMLButtonElement} */ (byId("later"));
 
 let range = rangeOf(location.search);
 let span = boundsOf(range, serverNow());
 /** Of the charts that are drawn for the range as it is. @type {Set<Chart>} */
 let loaded = new Set();
 let eventsUpTo = 0;
+/** What the host ever sent, and when that was asked. @type {import("./known.js").Known} */
+let known = new Map();
+let knownAt = -Infinity;
+/** When its first point is from. @type {Promise<number | null> | undefined} */
+let beginning;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let again;
 
 const turns = inTurn(AT_ONCE);
-const charts = given.charts.map((spec) => new Chart(spec, { host: given.host, zoom: ({ from, to }) => go(spanOf(from, to)), back, inTurn: turns }));
+const around = {
+  host: given.host,
+  zoom: (/** @type {Span} */ { from, to }) => go(spanOf(from, to)),
+  closer: (/** @type {number} */ at) => go(closer(span, at)),
+  wider: () => go(wider(range, serverNow())),
+  back,
+  inTurn: turns,
+};
+const charts = given.charts.map((spec) => new Chart(spec, around));
 container.append(...charts.map(({ element }) => element));
 
 /** To a range that somebody chose. @param {Range} chosen */
@@ -58,12 +76,40 @@ function show(chosen) {
   clearTimeout(again);
   showControls();
   for (const chart of charts) {
-    chart.element.hidden = false;
     if (chart.answer) chart.show(span); // what is there already, at once
-    chart.element.hidden = false;
+    chart.element.hidden = !mayHave(chart);
   }
   loadVisible();
   loadEvents();
+  tell();
+}
+
+/** Whether there may be points of it in the range. @param {Chart} chart */
+function mayHave({ spec }) {
+  const life = lifeOf(known, spec);
+  return life !== null && touches(life, span, knownAt);
+}
+
+/** What the host ever sent: a chart of anything else is never shown. */
+async function learn() {
+  const asked = new URLSearchParams({ host: given.host });
+  for (const { spec } of charts) for (const metric of Object.keys(spec.metrics)) asked.append("metric", metric);
+  known = knownOf(await ask(`/api/metrics?${asked}`));
+  knownAt = serverNow();
+  for (const chart of charts) {
+    chart.oldest = lifeOf(known, chart.spec)?.from;
+    if (!loaded.has(chart)) chart.element.hidden = !mayHave(chart);
+  }
+}
+
+async function begin() {
+  try {
+    await learn();
+    show(range);
+  } catch (error) {
+    if (!(error instanceof Away)) throw error;
+    sayAway(error, begin);
+  }
 }
 
 function showControls() {
@@ -72,12 +118,13 @@ function showControls() {
     if (link.getAttribute("data-range") === name) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
   }
-  setText(shownSpan, "preset" in range ? "" : `${moment(span.from)} to ${moment(span.to)}`);
+  setText(shownSpan, "preset" in range ? "" : spanned(span));
   backButton.hidden = "preset" in range;
+  laterButton.disabled = span.to >= serverNow() - 1;
 }
 
 function loadVisible() {
-  for (const chart of charts) if (chart.isVisible && !loaded.has(chart)) load(chart);
+  for (const chart of charts) if (chart.isVisible && !loaded.has(chart) && mayHave(chart)) load(chart);
 }
 
 /** @param {Chart} chart */
@@ -95,38 +142,64 @@ async function load(chart) {
 function failed(chart, error) {
   loaded.delete(chart);
   chart.fail(error);
+  sayAway(error, loadVisible);
+}
+
+/** @param {Away} error @param {() => void} retry */
+function sayAway(error, retry) {
   container.classList.add("lost");
   setText(state, `No news for the charts: ${error.message}. Asked again in ${error.retryAfterS} s.`);
   clearTimeout(again);
-  again = setTimeout(loadVisible, error.retryAfterS * 1000);
+  again = setTimeout(retry, error.retryAfterS * 1000);
 }
 
-/** Which charts have nothing, and since when there is something where none has. */
+/** Which charts have nothing in the range, and since when there is something. */
 async function tell() {
   container.classList.remove("lost");
-  const empty = charts.filter((chart) => chart.isEmpty);
-  if (loaded.size < charts.length || charts.some(({ isLoading }) => isLoading) || empty.length < charts.length) {
-    setText(state, empty.length > 0 ? `Nothing in this range: ${empty.map(({ spec }) => spec.title).join(", ")}.` : "");
-    return;
-  }
-  setText(state, "No points in this range.");
-  const first = await firstTime();
-  if (charts.every((chart) => chart.isEmpty)) setText(state, first === null ? "No points yet: its history begins with its next post." : `No points in this range; the first is from ${day(first)}.`);
+  const alive = charts.filter(({ spec }) => lifeOf(known, spec));
+  if (alive.length === 0) return setText(state, knownAt > 0 ? "No points yet: its history begins with its next post." : "loading …");
+  const empty = alive.filter((chart) => (loaded.has(chart) ? chart.isEmpty && !chart.isLoading : !mayHave(chart)));
+  const asked = span;
+  const first = reachesBack() ? await firstTime() : null;
+  if (asked.from !== span.from) return;
+  if (first !== null) mark(first);
+  if (empty.length === alive.length) return setText(state, `No points in this range${elsewhere(first)}.`);
+  const begins = first === null || first < span.from ? "" : `Its history begins on ${day(first)}.`;
+  setText(state, `${lacking(known, empty.map(({ spec }) => spec), span)} ${begins}`.trim());
 }
 
-/** Of the host's points, found by looking closer and closer. */
-async function firstTime() {
-  let within = { from: 0, to: serverNow() };
-  let found = null;
-  for (;;) {
-    const asked = new URLSearchParams({ metric: "sys.cpu_percent", host: given.host, run: "", from: String(within.from), to: String(within.to), points: "1000" });
-    const { series, bucket_s: bucketS } = await ask(`/api/series?${asked}`);
-    const time = series[0]?.time[0];
-    if (time === undefined) return found;
-    found = time;
-    if (bucketS < 60 || within.to - within.from <= bucketS) return found;
-    within = { from: time, to: time + bucketS };
+/** @param {number | null} first */
+function elsewhere(first) {
+  const newest = Math.max(...[...known.values()].map(({ to }) => to));
+  if (newest < span.from) return `; the last is from ${day(newest)}`;
+  return first !== null && first >= span.to ? `; the first is from ${day(first)}` : "";
+}
+
+const oldest = () => Math.min(...[...known.values()].map(({ from }) => from));
+const reachesBack = () => span.from < oldest() + HOUR_S;
+
+/** Of the host's points, where that is known to the hour. */
+function firstTime() {
+  beginning ??= askFirst().catch(() => (beginning = undefined, null));
+  return beginning;
+}
+
+/** @param {number | null} first */
+function mark(first) {
+  for (const chart of charts) {
+    if (chart.begins === first) continue;
+    chart.begins = first;
+    chart.again();
   }
+}
+
+/** @returns {Promise<number | null>} */
+async function askFirst() {
+  const from = oldest();
+  const asked = new URLSearchParams({ host: given.host, run: "", from: String(from), to: String(from + HOUR_S), points: "1000" });
+  for (const [metric, life] of known) if (life.from < from + HOUR_S) asked.append("metric", metric);
+  const { series } = await ask(`/api/series?${asked}`);
+  return series.length > 0 ? Math.min(...series.map((/** @type {{ time: number[] }} */ { time }) => time[0] ?? Infinity)) : null;
 }
 
 async function loadEvents() {
@@ -138,6 +211,7 @@ async function loadEvents() {
 
 /** A range that ends now goes on. */
 async function follow() {
+  if (serverNow() - knownAt > (known.size > 0 ? LEARN_EVERY_S : 0)) await learnMore();
   if (!("preset" in range) || container.classList.contains("lost")) return;
   span = boundsOf(range, serverNow());
   if (span.to - eventsUpTo > EVENTS_EVERY_S) loadEvents();
@@ -149,6 +223,16 @@ async function follow() {
       if (error instanceof Away) return failed(chart, error);
       if (!(error instanceof DOMException)) throw error;
     }
+  }
+}
+
+async function learnMore() {
+  try {
+    await learn();
+    loadVisible();
+    if (known.size === 0 || loaded.size === 0) tell();
+  } catch (error) {
+    if (!(error instanceof Away)) throw error; // the charts' own questions say so
   }
 }
 
@@ -164,8 +248,11 @@ for (const { name, text } of PRESETS) {
   presets.append(link);
 }
 backButton.addEventListener("click", back);
-byId("earlier").addEventListener("click", () => go(beside(span, -1)));
-byId("later").addEventListener("click", () => go(beside(span, 1)));
+byId("earlier").addEventListener("click", () => go(beside(span, -1, serverNow())));
+laterButton.addEventListener("click", () => go(beside(span, 1, serverNow())));
+byId("wider").addEventListener("click", around.wider);
+const hints = /** @type {HTMLDetailsElement} */ (byId("hints"));
+closing(hints, /** @type {HTMLElement} */ (hints.firstElementChild));
 addEventListener("popstate", () => show(rangeOf(location.search)));
 addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !("preset" in range)) back();
@@ -180,5 +267,6 @@ const inView = new IntersectionObserver((entries) => {
   loadVisible();
 }, { rootMargin: `${AHEAD_PX}px` });
 for (const { element } of charts) inView.observe(element);
-show(range);
+showControls();
+begin();
 every(follow, () => {}, () => {});

@@ -58,8 +58,25 @@ export function spanOf(one, other) {
   return to - from > 60 ? { from: Math.floor(from), to: Math.ceil(to) } : { from: inMilliseconds(from), to: inMilliseconds(to) };
 }
 
-/** As far again before it or after it. @param {Span} span @param {-1 | 1} direction @returns {Span} */
-export function beside({ from, to }, direction) {
-  const by = (to - from) * direction;
-  return { from: Math.max(0, from + by), to: to + by };
+/** As far again before it or after it, not past now: there a range as long as a preset follows the clock again. @param {Span} span @param {-1 | 1} direction @param {number} nowS @returns {Range} */
+export function beside({ from, to }, direction, nowS) {
+  const length = to - from;
+  if (direction < 0) return { from: Math.max(0, from - length), to: Math.max(length, to - length) };
+  const by = Math.min(length, Math.max(0, nowS - to));
+  const preset = by < length ? PRESETS.find(({ seconds }) => Math.abs(seconds - length) < SHORTEST_S) : undefined;
+  return preset ? { preset: preset.name } : { from: from + by, to: to + by };
+}
+
+/** Half as long, with the same time under the cursor. @param {Span} span @param {number} at @returns {Span} */
+export const closer = ({ from, to }, at) => spanOf(at - (at - from) / 2, at + (to - at) / 2);
+
+/** The next longer preset; else twice as long, not past now. @param {Range} range @param {number} nowS @returns {Range} */
+export function wider(range, nowS) {
+  if ("preset" in range) {
+    const next = PRESETS[PRESETS.findIndex(({ name }) => name === range.preset) + 1];
+    if (next) return { preset: next.name };
+  }
+  const { from, to } = boundsOf(range, nowS);
+  const end = Math.max(to, Math.min(nowS, to + (to - from) / 2));
+  return spanOf(Math.max(0, end - 2 * (to - from)), end);
 }

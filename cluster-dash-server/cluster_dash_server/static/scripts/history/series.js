@@ -39,8 +39,14 @@ export function columnsOf({ series, bucket_s: bucketS }, reading) {
   for (const each of breaks.flat()) times.add(each);
   const sorted = [...times].sort((a, b) => a - b);
   const places = new Map(sorted.map((time, at) => [time, at]));
-  const lines = series.map((each, at) => drawn(each, breaks[at] ?? [], places, reading));
+  const lines = unlessBare(series.map((each, at) => drawn(each, breaks[at] ?? [], places, reading)));
   return { times: shift ? sorted.map((time) => time + shift) : sorted, lines, stepS: Math.max(bucketS, ...series.map(({ time }) => stepOf(time))) };
+}
+
+/** Without bands where each is as narrow as its line. @param {Drawn[]} lines @returns {Drawn[]} */
+function unlessBare(lines) {
+  const isWide = lines.some(({ low, high }) => low?.some((least, at) => least !== high?.[at]));
+  return isWide ? lines : lines.map(({ line }) => ({ line, low: null, high: null }));
 }
 
 /** A time in each gap. @param {number[]} time @param {number} bucketS */
@@ -118,6 +124,13 @@ function since(series, fromS) {
 /** The newest time of all series. @param {Answer} answer */
 export function newest({ series }) {
   return Math.max(-Infinity, ...series.map(({ time }) => time.at(-1) ?? -Infinity));
+}
+
+/** Of all its values; 0 where there is none. @param {Series[]} series */
+export function largest(series) {
+  let most = 0;
+  for (const { max, value } of series) for (const each of max ?? value) if (each !== null && each > most) most = each;
+  return most;
 }
 
 /** What stands nearest to a place of a column, up to `within` places away. @param {Column} column @param {number} at @param {number} within */

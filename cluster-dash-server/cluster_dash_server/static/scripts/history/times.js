@@ -16,6 +16,13 @@ export const moment = (seconds) => `${date(seconds)}${year(seconds) === year(Dat
 /** 22 Nov 2026, 14:03. @param {number} seconds */
 export const day = (seconds) => `${written(seconds, { day: "numeric", month: "short", year: "numeric" })}, ${written(seconds, { hour: "2-digit", minute: "2-digit" })}`;
 
+/** 22 Nov, 14:03 to 15:03; as exact as its length asks for. @param {{ from: number, to: number }} span */
+export function spanned({ from, to }) {
+  const [start, end] = to - from < 3600 ? [moment(from), moment(to)] : [moment(from).replace(/:\d\d$/, ""), moment(to).replace(/:\d\d$/, "")];
+  const [date = "", time = ""] = end.split(", ");
+  return `${start} to ${start.startsWith(`${date}, `) ? time : end}`;
+}
+
 /** Below an axis: the time, and on a second line the date where it is another one than before. @param {number[]} ticks @param {number} stepS between them */
 export function tickLabels(ticks, stepS) {
   let before = "";
