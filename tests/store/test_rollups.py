@@ -24,6 +24,7 @@ from processes import SERVE, Server, until
 from cluster_dash_server.points import points_of_post
 from cluster_dash_server.store import StoreAway, TooSlow
 from cluster_dash_server.store.journal import Journal
+from cluster_dash_server.store.kept import Coming, Parts
 from cluster_dash_server.store.numbers import Numbers
 from cluster_dash_server.store.series import Grid, Selection, TooMuch, grid_of, read_series
 from cluster_dash_server.store.store import Store
@@ -71,7 +72,7 @@ class History:
     def put(self, host: str, at_s: float, value: float) -> None:
         cpu = {"cpu_percent": 50, "load_avgs": [value, 0, 0], "num_cpus": 8}
         post = posts.host_post(host, gpus=0, timestamp=at_s, cpu=cpu, disk={}, memory={})
-        self.store.keep(orjson.dumps(post), b"{}", points_of_post(post), None, True)
+        self.store.keep([Coming(Parts(orjson.dumps(post), b"{}"), points_of_post(post), None, True)])
 
     def carry(self) -> None:
         self.store.step(restore_nothing)
