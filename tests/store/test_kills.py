@@ -36,7 +36,7 @@ from cluster_dash_server.cli import main
 port, kills, longest_s, is_early = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4] == "early"
 if is_early:
     kept = store.Store.keep
-    store.Store.keep = lambda self, *post: threading.Timer(0.3, kept, (self, *post)).start()
+    store.Store.keep = lambda self, coming: threading.Timer(0.3, kept, (self, coming)).start()
 
 def answers():
     connection = HTTPConnection("127.0.0.1", port, timeout=5)

@@ -17,6 +17,7 @@ import sys, orjson, posts
 from pathlib import Path
 from cluster_dash_server.points import points_of_post
 from cluster_dash_server.store.journal import Journal
+from cluster_dash_server.store.kept import Coming, Parts
 from cluster_dash_server.store.store import Store
 from cluster_dash_server.store.tables import Days
 from cluster_dash_server.store.target import target_of
@@ -25,7 +26,7 @@ folder = Path(sys.argv[1])
 store = Store(target_of("", folder), Journal(folder / "journal", 2**24), Days(14, 31, 90, 730))
 store.step(lambda *_: None)
 post = posts.host_post("gpu01", gpus=1)
-store.keep(orjson.dumps(post), b"{}", points_of_post(post), None, True)
+store.keep([Coming(Parts(orjson.dumps(post), b"{}"), points_of_post(post), None, True)])
 store.step(lambda *_: None)
 store.close()
 """

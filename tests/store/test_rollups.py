@@ -24,6 +24,7 @@ from processes import SERVE, Server, until
 from cluster_dash_server.points import points_of_post
 from cluster_dash_server.store import StoreAway, TooSlow
 from cluster_dash_server.store.journal import Journal
+from cluster_dash_server.store.kept import Coming, Parts
 from cluster_dash_server.store.numbers import Numbers
 from cluster_dash_server.store.series import Grid, Selection, TooMuch, grid_of, read_series
 from cluster_dash_server.store.store import Store
@@ -32,7 +33,8 @@ from cluster_dash_server.store.target import Client, Target, target_of
 
 DAYS = Days(14, 31, 90, 730)
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
-START_S = 1_795_000_000 // HOUR_S * HOUR_S
+START_S = int(time.time()) // HOUR_S * HOUR_S - DAY_S
+"""ClickHouse removes by the real clock what is too old."""
 METRIC = "sys.load_1m"
 Rows = dict[tuple[Any, ...], tuple[Any, ...]]
 _databases = itertools.count()
@@ -71,7 +73,7 @@ class History:
     def put(self, host: str, at_s: float, value: float) -> None:
         cpu = {"cpu_percent": 50, "load_avgs": [value, 0, 0], "num_cpus": 8}
         post = posts.host_post(host, gpus=0, timestamp=at_s, cpu=cpu, disk={}, memory={})
-        self.store.keep(orjson.dumps(post), b"{}", points_of_post(post), None, True)
+        self.store.keep([Coming(Parts(orjson.dumps(post), b"{}"), points_of_post(post), None, True)])
 
     def carry(self) -> None:
         self.store.step(restore_nothing)
@@ -260,6 +262,23 @@ def test_a_bucket_whose_points_are_gone_stays_when_a_late_one_comes(history: Cal
     after = tiers(here.rows)
     assert after.items() >= before.items()
     assert after[HOUR_S, START_S, "gpu02", METRIC][0] == 1  # one that wasn't there is made
+
+
+def test_points_that_come_later_than_they_are_kept_are_rolled_up(history: Callable[..., History]) -> None:
+    """Half of them a while after the first half is gone, one of them twice."""
+    here = history()
+    here.carry()
+    here.roll(1)
+    at_s = START_S - 20 * DAY_S
+    for part in ((0, 10, 20), (20, 30, 40)):
+        for at in part:
+            here.put("gpu01", at_s + at, at)
+        here.carry()
+        here.client.command(f"OPTIMIZE TABLE {here.database}.metric_points FINAL")
+        assert here.rows("SELECT value FROM DB.metric_points") == []
+        here.roll(2)
+    found = tiers(here.rows)
+    assert [found[tier.bucket_s, at_s, "gpu01", METRIC][:5] for tier in TIERS] == [(5, 5, 0, 40, 100)] * 3
 
 
 @pytest.mark.slow

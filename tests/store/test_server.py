@@ -17,8 +17,6 @@ from processes import SERVE, WAITRESS, Program, Server, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
-START_S = 1_795_000_000
-
 
 @pytest.fixture
 def start(tmp_path: Path) -> Generator[Callable[..., Server]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ from ..config import Live
 from ..gpus import Gpu, gpu_error_of, gpus_of
 from ..logs import quoted
 from ..points import Points
+from ..store import NotKept
+from ..store.kept import Coming, Parts
 from ..store.numbers import Number, Numbers, number_of
 from .budget import Budget
 from .changes import Changes
@@ -39,9 +41,11 @@ DEFAULT_INTERVAL_S = 300
 """A post without the `mole` section doesn't tell its interval; the original mole's default."""
 LONGEST_INTERVAL_S = 86_400.0
 MIB = 2**20
+MOST_AT_ONCE = 32
+"""Posts that are decoded and in memory together; one sync serves them."""
 HOST = "host"
 """The kind of its changes."""
-Keep = Callable[[bytes, bytes, Points, Number | None, bool], None]
+Keep = Callable[[Sequence[Coming]], None]
 """See `Store.keep`."""
 
 
@@ -51,6 +55,9 @@ Started = Callable[[str, str, str, float, float | None], None]
 
 class HostsFull(Exception):
     """One more host than the settings allow; those that are known go on."""
+
+
+REFUSALS = (HostsFull, NameTaken, NumberTaken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +143,35 @@ def _keep_events(host: Host, post: dict[str, Any], arrival: Arrival, delay_s: fl
         host.events.add(arrival.mono_s - ago_s, event)
 
 
+class Post(NamedTuple):
+    """That was checked, with its points."""
+
+    document: dict[str, Any]
+    points: Points
+    sender: Sender = SOMEBODY
+
+
+def _portions(posts: Iterable[Post]) -> Iterator[list[Post]]:
+    """What is kept together: so many posts, and of a host only such as follow each other, since which of them is the
+    newest is known before one is recorded.
+    """
+    portion: list[Post] = []
+    numbers: dict[str, Number | None] = {}
+    for post in posts:
+        name, number = post.document["hostname"], number_of(post.document)
+        if len(portion) == MOST_AT_ONCE or (name in numbers and not _follows(numbers[name], number)):
+            yield portion
+            portion, numbers = [], {}
+        portion.append(post)
+        numbers[name] = number
+    if portion:
+        yield portion
+
+
+def _follows(before: Number | None, number: Number | None) -> bool:
+    return before is not None and number is not None and before[:2] == number[:2] and before.seq < number.seq
+
+
 class Kept(NamedTuple):
     """How far the history is promised to go back, what share of that there is memory for, and how much memory."""
 
@@ -174,38 +210,85 @@ class Hosts:
 
     def record(self, post: dict[str, Any], points: Points, sender: Sender = SOMEBODY) -> Seen:
         """Keeps a post, once; when it returns, it is on disk. Raises HostsFull, NameTaken, NumberTaken, NotKept."""
-        name, mono_s = post["hostname"], self._monotonic()
-        document = document_of(post)
-        arrival = arrival_of(post, document.near + document.far, sender, mono_s)
-        known = self._hosts.get(name)
-        latest = _latest(post, document, mono_s, known.latest if known else None)
-        if self._keep is not None:
-            # Before it counts as seen: else the mole, told to come again, would hear that it is a duplicate. What is
-            # not taken is not kept, so it is asked twice whether it is.
-            with self._lock:
-                _, seen, _ = self._admit(arrival, latest)
+        [seen] = self.record_all([Post(post, points, sender)])
+        if isinstance(seen, Exception):
+            raise seen
+        return seen
+
+    def record_all(self, posts: Iterable[Post]) -> list[Seen | Exception]:
+        """In their order. Gives of each what `record` would give or raise; they go to the disk together."""
+        found: list[Seen | Exception] = []
+        for portion in _portions(posts):
+            known = [(each, self._known(each)) for each in portion]
+            refused = self._keep_all(known) if self._keep else {}
+            found += [refused.get(at) or self._note(*each) for at, each in enumerate(known)]
+        return found
+
+    def _known(self, post: Post) -> tuple[Document, Arrival]:
+        document = document_of(post.document)
+        fingerprinted = document.near + document.far
+        return document, arrival_of(post.document, fingerprinted, post.sender, self._monotonic())
+
+    def _keep_all(self, known: Sequence[tuple[Post, tuple[Document, Arrival]]]) -> dict[int, Exception]:
+        """By place why one is not kept.
+
+        It comes before they count as seen: else the mole, told to come again, would hear that they are duplicates.
+        What is not taken is not kept, so it is asked twice whether it is.
+        """
+        refused: dict[int, Exception] = {}
+        coming: dict[int, Coming] = {}
+        for at, (post, (document, arrival)) in enumerate(known):
+            try:
+                with self._lock:
+                    _, seen, _ = self._admit(arrival, self._latest(post, document, arrival))
+            except REFUSALS as error:
+                refused[at] = error
+                continue
             if seen is not Seen.DUPLICATE:
-                self._keep(document.near, document.far, points, arrival.number, seen is Seen.NEW)
+                parts = Parts(document.near, document.far)
+                coming[at] = Coming(parts, post.points, arrival.number, seen is Seen.NEW)
+        try:
+            if coming and self._keep:
+                self._keep(list(coming.values()))
+        except NotKept as error:
+            refused |= dict.fromkeys(coming, error)
+        return refused
+
+    def _note(self, coming: Post, known: tuple[Document, Arrival]) -> Seen | Exception:
+        post, points, _ = coming
+        document, arrival = known
+        latest = self._latest(coming, document, arrival)
         with self._lock:
-            host, seen, verdict = self._admit(arrival, latest)
+            try:
+                host, seen, verdict = self._admit(arrival, latest)
+            except REFUSALS as error:
+                return error
             if seen is Seen.DUPLICATE:
                 return seen
             if seen is Seen.NEW:
-                host.history.append(mono_s, points, latest.stale_after_s)
+                host.history.append(arrival.mono_s, points, latest.stale_after_s)
             delay_s, told = host.claim.take(arrival, seen, verdict)
             if seen is Seen.NEW:
                 if verdict is Verdict.REPLACES:
-                    latest = _latest(post, document, mono_s, None)  # the GPUs of the one before aren't its
+                    latest = _latest(post, document, arrival.mono_s, None)  # the GPUs of the one before aren't its
                     host.watch = self._new_watch()
                 self._tell_start(host, latest, post)
                 host.latest = latest = replace(latest, delay_s=delay_s) if delay_s >= 1 else latest
                 gpus, metrics = latest.hidden_gpus or points.gpus, post.get("metrics", {})
                 host.watch.see(
-                    gpus, metrics, self._troubles(post, latest, len(points.gpus)), mono_s, latest.stale_after_s
+                    gpus,
+                    metrics,
+                    self._troubles(post, latest, len(points.gpus)),
+                    arrival.mono_s,
+                    latest.stale_after_s,
                 )
-                self.changes.note(HOST, name)
+                self.changes.note(HOST, arrival.name)
             _keep_events(host, post, arrival, delay_s, told)
         return seen
+
+    def _latest(self, post: Post, document: Document, arrival: Arrival) -> Latest:
+        known = self._hosts.get(arrival.name)
+        return _latest(post.document, document, arrival.mono_s, known.latest if known else None)
 
     def _tell_start(self, host: Host, latest: Latest, post: dict[str, Any]) -> None:
         before = host.latest.epoch

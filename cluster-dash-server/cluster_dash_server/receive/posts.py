@@ -15,8 +15,8 @@ from ..config import Limits
 from ..counts import Counts
 from ..errors import FAILED, Refusal, log_refusal
 from ..hostcheck import WsgiApp
-from ..live.claim import NameTaken, NumberTaken
-from ..live.hosts import Hosts, HostsFull
+from ..live.claim import NameTaken
+from ..live.hosts import REFUSALS, Hosts, HostsFull, Post
 from ..live.identity import Sender
 from ..live.sequences import Seen
 from ..points import points_of_post
@@ -108,16 +108,26 @@ def told(seen: Seen) -> dict[str, Any]:
 
 def take(gate: Gate, hosts: Hosts, schema: Schema, post: Any, sender: Sender) -> Seen:
     """One post whose sender may post: checked, turned into points, recorded. Raises Refusal."""
+    try:
+        return hosts.record(*checked(gate, schema, post, sender))
+    except (*REFUSALS, NotKept) as error:
+        raise refusal_of(error, sender) from None
+
+
+def checked(gate: Gate, schema: Schema, post: Any, sender: Sender) -> Post:
+    """Raises Refusal."""
     schema.check(post)
     gate.check_name(sender, post)
     kept: dict[str, Any] = {name: post[name] for name in KEPT if name in post}
-    try:
-        return hosts.record(kept, points_of_post(kept), sender)
-    except HostsFull as error:
-        raise Refusal(429, str(error)) from None
-    except NotKept as error:
-        raise Refusal(503, str(error), retry_after_s=RETRY_AFTER_S) from None
-    except NameTaken as error:
-        raise Refusal(409 if sender.token_host is None else 403, str(error)) from None
-    except NumberTaken as error:
-        raise Refusal(409, str(error)) from None
+    return Post(kept, points_of_post(kept), sender)
+
+
+def refusal_of(error: Exception, sender: Sender) -> Refusal:
+    """Of a post that was not recorded."""
+    if isinstance(error, HostsFull):
+        return Refusal(429, str(error))
+    if isinstance(error, NotKept):
+        return Refusal(503, str(error), retry_after_s=RETRY_AFTER_S)
+    if isinstance(error, NameTaken) and sender.token_host is not None:
+        return Refusal(403, str(error))
+    return Refusal(409, str(error))

@@ -13,7 +13,7 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,10 +88,14 @@ class Journal:
 
     def append(self, payload: bytes, item: Any) -> None:
         """`item` is given back by `seal`, to save reading the file. Raises JournalError: then it is there or not."""
+        self.append_all([(payload, item)])
+
+    def append_all(self, coming: Sequence[tuple[bytes, Any]]) -> None:
+        """The same of many, with one sync."""
         with self._lock:
             group = self._group
-            group.records.append(record(payload))
-            group.items.append(item)
+            group.records += [record(payload) for payload, _ in coming]
+            group.items += [item for _, item in coming]
         with self._writing:
             if not group.is_written:
                 with self._lock:

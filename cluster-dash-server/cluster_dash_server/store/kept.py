@@ -30,6 +30,16 @@ class Parts(NamedTuple):
         return orjson.loads(self.near) | orjson.loads(self.far)
 
 
+class Coming(NamedTuple):
+    """What is to be kept."""
+
+    document: Parts
+    points: Points
+    number: Number | None
+    is_newest: bool
+    """Of its host."""
+
+
 class Kept(NamedTuple):
     document: Parts
     points: Points

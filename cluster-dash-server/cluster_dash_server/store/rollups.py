@@ -5,7 +5,8 @@ later. It is always made anew from the points, each counted once, so neither ord
 added up as it comes. Each longer tier is made of the one before. A bucket is never replaced by one of fewer points
 (`tables.py`): what it was made of may have been kept for a shorter time.
 
-What is still to do stands in two small tables before the journal lets go of the points.
+What is still to do stands in two small tables before the journal lets go of the points. Points that come so late that
+`metric_points` may lose them before they are rolled up stand in a table of their own as well.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from .tables import DUE, TIERS, UNTIL
+from .tables import DUE, LATE, TIERS, UNTIL
 from .target import Client, Target
 
 log = logging.getLogger(__name__)
@@ -41,10 +42,13 @@ MOST_PAIRS = 2_000
 MOST_HOSTS = 100
 """That a question names; for more of them it is asked of all."""
 FRESH_S = 2 * HOUR_S
+OLD_S = HOUR_S
+"""So long before its life ends a point that comes counts as too old for `metric_points`."""
 NARROW_GAP_S = 600
 """Late minutes that are further apart aren't taken together: all between would be read."""
 
 KEY = "run_id, host, rank, device, metric, tags_json"
+_POINT = f"event_time, step, {KEY}, unit, value"
 _OF_POINTS = """toDateTime(intDiv(toUnixTimestamp64Milli(event_time), {bucket_ms}) * {bucket_s}, 'UTC') AS at, {key},
     any(unit) AS made_unit, count() AS n, countIf(isFinite(value)) AS made_numbers,
     minIf(value, isFinite(value)) AS made_least, maxIf(value, isFinite(value)) AS made_most,
@@ -121,6 +125,11 @@ class Rollups:
         new = [(host, minute) for host, minute in late if host not in self._due.get(minute, ())]
         self._write_due(client, new, is_due=True)
         self._add_due(new)
+
+    def is_too_old(self, time_s: float) -> bool:
+        """Whether a point of then may be gone from `metric_points` before it is rolled up."""
+        raw_days = self._days[0] if self._days else None
+        return raw_days is not None and time_s < self._wall() - raw_days * DAY_S + OLD_S
 
     @property
     def ends(self) -> list[int]:
@@ -233,7 +242,7 @@ class Rollups:
 
     def _make(self, client: Client, work: Work, until_s: int) -> None:
         """In every tier, up to where it is there."""
-        source, source_time = self._points, "event_time"
+        source, source_time = self._points_of(work), "event_time"
         for number, tier in enumerate(TIERS):
             start_s = work.start_s // tier.bucket_s * tier.bucket_s
             end_s = min(-(-work.end_s // tier.bucket_s), until_s // tier.bucket_s) * tier.bucket_s
@@ -252,6 +261,17 @@ class Rollups:
             )
             client.command(sql, parameters={"hosts": work.hosts} if work.hosts else None)
             source, source_time = f"{table} FINAL", "bucket"
+
+    def _points_of(self, work: Work) -> str:
+        """What to ask instead of `metric_points`."""
+        if not self.is_too_old(work.start_s - OLD_S):
+            return self._points
+        where = _where("event_time", work.start_s, work.end_s, work.hosts)
+        pieces = [
+            f"SELECT {_POINT} FROM {table} WHERE {where}"  # noqa: S608  # no outsider's text
+            for table in (self._points, f"{self._database}.{LATE} FINAL")
+        ]
+        return f"(SELECT DISTINCT * FROM ({' UNION ALL '.join(pieces)}))"  # noqa: S608
 
     def _take_late(self) -> tuple[Work | None, list[tuple[str, int]]]:
         """The oldest minutes that are due, with their hosts; they are due no more. `inserting` is held."""

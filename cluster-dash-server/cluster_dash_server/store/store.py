@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..logs import quoted
-from ..points import Points
 from . import NotKept, StoreAway
 from .events import SERVER_START, Event, Events
 from .journal import Journal, JournalError, Sealed
-from .kept import Kept, NotOurs, Parts, pack, unpack
+from .kept import Coming, Kept, NotOurs, pack, unpack
 from .mender import TRIES, Mender
-from .numbers import Number, Numbers
+from .numbers import Numbers
 from .questions import LONGEST_S, Questions
 from .records import Damage, read
 from .refusals import AWAY, FAILED, Refused, is_refusal, sift
@@ -97,13 +96,12 @@ class Store:
         self._offset_s = wall() - monotonic()
         self._is_removing = True
 
-    def keep(self, near: bytes, far: bytes, points: Points, number: Number | None, is_newest: bool) -> None:
-        """Returns when the post, JSON in two objects, is on disk. `is_newest`: it is the latest of its host. Raises
-        NotKept.
-        """
-        kept = Kept(Parts(near, far), points.packed(), self._wall(), number, is_newest)
+    def keep(self, coming: Sequence[Coming]) -> None:
+        """Returns when all of these posts are on disk. Raises NotKept: then each is there or not."""
+        received_s = self._wall()
+        kept = [Kept(document, points.packed(), received_s, number, new) for document, points, number, new in coming]
         try:
-            self._journal.append(pack(kept), kept)
+            self._journal.append_all([(pack(each), each) for each in kept])
         except JournalError as error:
             raise NotKept(str(error)) from None
 

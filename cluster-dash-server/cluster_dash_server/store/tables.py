@@ -11,6 +11,7 @@ from typing import NamedTuple
 from .target import Client
 
 POINTS = "metric_points"
+LATE = "metric_points_late"
 POSTS = "host_posts"
 EVENTS = "events"
 DUE = "rollups_due"
@@ -115,6 +116,8 @@ _TABLES = {
     SETTINGS old_parts_lifetime = 5
     """,
 }
+# Of points that came when POINTS keeps them no more: from here they are rolled up.
+_TABLES[LATE] = _TABLES[POINTS]
 # Of two rows of a bucket the one of more points counts, then the later: what a bucket was made of may be gone.
 _TIER = """
         bucket DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)),
@@ -154,7 +157,14 @@ def make_tables(client: Client, database: str, days: Days) -> int | None:
     """
     client.command(f"CREATE DATABASE IF NOT EXISTS {database}")
     there = _there(client, database)
-    wanted = {POSTS: days.raw, EVENTS: days.hour, DUE: LATEST_DUE_DAYS, UNTIL: 0, POINTS: days.raw}
+    wanted = {
+        POSTS: days.raw,
+        EVENTS: days.hour,
+        DUE: LATEST_DUE_DAYS,
+        UNTIL: 0,
+        LATE: LATEST_DUE_DAYS,
+        POINTS: days.raw,
+    }
     wanted |= {tier.table: tier_days for tier, tier_days in zip(TIERS, days.tiers, strict=True)}
     columns = _TABLES | {tier.table: _TIER.replace("{partition}", tier.partition) for tier in TIERS}
     kept: dict[str, int | None] = {}

@@ -18,7 +18,7 @@ from .kept import Kept
 from .numbers import Numbers, load_numbers
 from .refusals import AWAY
 from .rollups import Rollups
-from .tables import POINTS, POSTS, Days, each_row_once, make_tables, merge_seldom
+from .tables import LATE, POINTS, POSTS, Days, each_row_once, make_tables, merge_seldom
 from .target import Client, Target
 
 log = logging.getLogger(__name__)
@@ -91,9 +91,10 @@ class Writer:
 
     def insert_points(self, kept: Sequence[Kept]) -> None:
         """Raises also what can't be made a table of, see `refusals.py`."""
-        self._insert_rows(
-            POINTS, kept, lambda some: self._columns.table_of([(each.points, each.received_s) for each in some])
-        )
+        late = [each for each in kept if self._rollups.is_too_old(event_time_of(each.points, each.received_s))]
+        if late:
+            self._insert_rows(LATE, late, self._table_of_points)
+        self._insert_rows(POINTS, kept, self._table_of_points)
 
     def note_inserted(self, kept: Sequence[Kept]) -> None:
         """Their points are there, or set aside for good."""
@@ -174,6 +175,9 @@ class Writer:
         self._posted_at |= {host: each.received_s for host, each in due.items()}
         for host in list(due):
             self._unposted.pop(host, None)
+
+    def _table_of_points(self, kept: Sequence[Kept]) -> pa.Table:
+        return self._columns.table_of([(each.points, each.received_s) for each in kept])
 
     def _table_of_posts(self, due: Sequence[tuple[str, Kept]]) -> pa.Table:
         received = [int(each.received_s * 1000) for _, each in due]
