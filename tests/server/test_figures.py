@@ -73,6 +73,27 @@ def test_where_no_host_posted_the_fleets_line_breaks() -> None:
     assert use["data"][0]["y"] == [None] * 5
 
 
+def test_what_is_missing_of_the_fleet_is_shaded_and_wide_gaps_say_so() -> None:
+    bucket = {"a": {"total_gpus": 4.0, "free_gpus": 1.0}}
+    now_s = 86_400.0
+    starts = (0.6 * 86_400, 0.6 * 86_400 + 300, 0.9 * 86_400, *range(int(0.9 * 86_400) + 300, 86_400 - 300, 300))
+    gpus, _ = fleet_history([FleetBucket(start, bucket) for start in starts], 24, now_s)
+    shaded = [(shape["x0"] / 1000, shape["x1"] / 1000) for shape in gpus["layout"]["shapes"]]
+    assert shaded == [(0, 0.6 * 86_400), (0.6 * 86_400 + 600, 0.9 * 86_400)]
+    assert [(words["x"] / 1000, words["text"]) for words in gpus["layout"]["annotations"]] == [
+        (0.3 * 86_400, "no data"),
+        (0.75 * 86_400 + 300, "no data"),
+    ]
+
+
+def test_a_fleet_without_gpus_says_so_in_place_of_empty_charts(client: FlaskClient) -> None:
+    client.post("/", json=posts.host_post("cpu0", gpus=0))
+    assert "No host has reported a GPU in this range of time" in client.get("/history").text
+    assert figures_of(client, "/history") == []
+    client.post("/", json=posts.host_post("gpu0", gpus=1))
+    assert "No host has reported a GPU" not in client.get("/history").text
+
+
 def test_lines_are_named_by_their_device_and_tags(client: FlaskClient) -> None:
     metrics = {
         "sys.net.recv_bytes_per_s": {"unit": "B/s", "tags": [{"iface": "eth0"}, {"iface": "<b>"}], "value": [2**20, 1]},

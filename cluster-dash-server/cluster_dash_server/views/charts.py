@@ -22,6 +22,10 @@ LOAD_HELP = (
     "Bar: processes that ran or waited in the last minute. Mark: the host's cores. A bar well beyond its mark means "
     "that work waits for the CPU, or for a disk or file server that doesn't answer."
 )
+NO_GPUS = (
+    "No host has reported a GPU in this range of time. This page shows how many GPUs there were, how many of them were "
+    "free, and how busy they were."
+)
 ROOT = tags_json({"mount": "/"})
 
 
@@ -52,6 +56,7 @@ def routes(hosts: Hosts, store: Store | None = None) -> Blueprint:
                 help_text=help_text,
                 figures=drawn,
                 figures_json=figures.embed(drawn),
+                has_hosts=bool(rows),
                 **more,
             ),
             headers={"Vary": "Accept"},
@@ -117,13 +122,14 @@ def _add_history(blueprint: Blueprint, hosts: Hosts, store: Store | None, page: 
     def history() -> Response:
         if store is not None:
             hours = min(max(1, request.args.get("hours", DAY_H, type=int)), LONGEST_HISTORY_H)
-            return page("GPU history", lambda _: fleet_figures(hours), spans=SPANS, span=hours)
+            return page("GPU history", lambda _: fleet_figures(hours), spans=SPANS, span=hours, nothing=NO_GPUS)
         kept = hosts.kept()
         return page(
             "GPU history",
             lambda _: fleet_figures(kept.headline_s / 3600),
             f"The last {kept.headline_s / 3600:g} hours as far as this server remembers them: it keeps them in memory "
             f"and starts anew when it is restarted. {shortened(kept.headline_s, kept.share, kept.memory_mib)}".strip(),
+            nothing=NO_GPUS,
         )
 
 

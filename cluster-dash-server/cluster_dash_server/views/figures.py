@@ -34,6 +34,9 @@ FEW_POINTS = 60
 OLD_OPACITY = 0.35
 CALM = "rgba(127, 148, 163, 0.45)"
 """Of what is left, on light and on dark: what is used is what one looks for."""
+NO_DATA = "rgba(127, 148, 163, 0.14)"
+ROOM_FOR_WORDS = 0.2
+"""Of a chart's width."""
 HOVER = ".1~f"
 """A decimal at most, and no .0 (d3-format)."""
 
@@ -169,6 +172,9 @@ def recent(
 
 
 def fleet_history(found: list[FleetBucket], hours: float, now_s: float) -> list[Figure]:
+    """None where no GPU was reported in all that time."""
+    if not found:
+        return []
     width_s = bucket_s(hours)
     buckets = _with_gaps(found, width_s)
     times = [int(min(bucket.started_at + width_s / 2, now_s) * 1000) for bucket in buckets]
@@ -200,9 +206,39 @@ def fleet_history(found: list[FleetBucket], hours: float, now_s: float) -> list[
         {"data": gpus, "layout": _line_layout("GPUs", "GPUs", 2)},
         {"data": use, "layout": _line_layout("Mean over all GPUs", "%", 2)},
     ]
+    missing = _missing([bucket.started_at for bucket in found], width_s, now_s - hours * 3600, now_s)
     for figure in figures:
         figure["layout"]["xaxis"]["range"] = whole_range
+        figure["layout"] |= _shaded(missing, hours * 3600)
     return figures
+
+
+def _missing(starts: list[float], width_s: float, from_s: float, now_s: float) -> list[tuple[float, float]]:
+    """From when to when there is no bucket; the newest may not have come yet."""
+    ends = [from_s, *(start + width_s for start in starts)]
+    found = zip(ends, [*starts, now_s - width_s], strict=True)
+    return [(end, start) for end, start in found if start - end >= width_s]
+
+
+def _shaded(missing: list[tuple[float, float]], range_s: float) -> dict[str, Any]:
+    """With words where there is room for them."""
+    place = {"xref": "x", "yref": "paper"}
+    rectangle = {
+        **place,
+        "type": "rect",
+        "layer": "below",
+        "y0": 0,
+        "y1": 1,
+        "line": {"width": 0},
+        "fillcolor": NO_DATA,
+    }
+    words = {**place, "y": 0.5, "text": "no data", "showarrow": False}
+    return {
+        "shapes": [{**rectangle, "x0": int(start * 1000), "x1": int(end * 1000)} for start, end in missing],
+        "annotations": [
+            {**words, "x": int((start + end) * 500)} for start, end in missing if end - start > range_s * ROOM_FOR_WORDS
+        ],
+    }
 
 
 def _with_gaps(buckets: list[FleetBucket], width_s: float) -> list[FleetBucket]:

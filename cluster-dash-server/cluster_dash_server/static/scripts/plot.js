@@ -1,8 +1,11 @@
 // The one module that knows Plotly: takes a figure (data and layout), draws it in the page's colours and the viewer's time.
 
 /**
- * @typedef {{ type?: string, title?: unknown, range?: number[] } & Record<string, unknown>} Axis
- * @typedef {{ xaxis?: Axis, yaxis?: Axis, meta?: { title: string } } & Record<string, unknown>} Layout
+ * @typedef {number | Date} Time  Unix milliseconds, or as Plotly shows it in the viewer's zone
+ * @typedef {{ type?: string, title?: unknown, range?: Time[] } & Record<string, unknown>} Axis
+ * @typedef {{ x: Time } & Record<string, unknown>} Words
+ * @typedef {{ x0: Time, x1: Time } & Record<string, unknown>} Shape
+ * @typedef {{ xaxis?: Axis, yaxis?: Axis, meta?: { title: string }, shapes?: Shape[], annotations?: Words[] } & Record<string, unknown>} Layout
  * @typedef {{ x: number[] } & Record<string, unknown>} Trace
  * @typedef {{ data: Trace[], layout: Layout }} Figure
  * @typedef {{ Plotly: { react(element: Element, data: unknown[], layout: unknown, config: unknown): Promise<void> } }} WithPlotly  what its script leaves behind
@@ -24,6 +27,8 @@ function themed(layout) {
   return {
     colorway: COLORWAY,
     margin: { l: 60, r: 16, t: 12, b: 44 },
+    // A finger scrolls the page.
+    dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
     legend: { orientation: "h", y: -0.18, yanchor: "top" },
     ...layout,
     xaxis: { ...axis, ...layout.xaxis },
@@ -35,16 +40,22 @@ function themed(layout) {
   };
 }
 
-/** Plotly takes numbers on a date axis as UTC, and Date objects as the viewer's own time. @param {number} milliseconds */
+/** Plotly takes numbers on a date axis as UTC, and Date objects as the viewer's own time. @param {Time} milliseconds */
 const local = (milliseconds) => new Date(milliseconds);
 
 /** @param {Figure} figure */
 function inLocalTime(figure) {
   if (figure.layout.xaxis?.type !== "date") return figure;
-  const range = figure.layout.xaxis.range?.map(local);
+  const { xaxis, shapes = [], annotations = [] } = figure.layout;
+  const range = xaxis.range?.map(local);
   return {
     data: figure.data.map((trace) => ({ ...trace, x: trace.x.map(local) })),
-    layout: { ...figure.layout, xaxis: /** @type {Axis} */ ({ ...figure.layout.xaxis, ...(range ? { range } : {}) }) },
+    layout: {
+      ...figure.layout,
+      xaxis: { ...xaxis, ...(range ? { range } : {}) },
+      shapes: shapes.map((shape) => ({ ...shape, x0: local(shape.x0), x1: local(shape.x1) })),
+      annotations: annotations.map((words) => ({ ...words, x: local(words.x) })),
+    },
   };
 }
 

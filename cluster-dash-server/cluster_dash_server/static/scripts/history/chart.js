@@ -34,6 +34,7 @@ const MOST_POINTS = 2000;
 const FEWEST_POINTS = 100;
 const NEARBY = 2;
 const RECENT_S = 30;
+const HOUR_S = 3600;
 const MOST_READ_OUT = 12;
 
 export class Chart {
@@ -191,13 +192,19 @@ export class Chart {
     this.plot.show({ unit: this.#unit, columns: this.#columns, looks: this.#looks, hidden: this.legend.hidden, gaps: this.#gaps, span: this.span });
   }
 
+  /** Its first point of all, to the hour; exactly where it is the host's first too. */
+  get #begins() {
+    const { oldest = NaN, begins } = this;
+    return begins !== null && begins >= oldest && begins < oldest + HOUR_S ? begins : oldest;
+  }
+
   /** @param {Answer} answer @param {Span} span */
   #gapsOf(answer, span) {
     const { bucket_s: bucketS } = answer;
     const gaps = gapsOf(timesOf(answer), longestStep(this.#columns.stepS, bucketS), bucketS, span);
     const [first] = gaps;
-    const begins = this.begins;
-    if (first && begins !== null && begins > first.to && begins < first.to + bucketS) first.to = begins; // within that bucket
+    const begins = this.#begins;
+    if (first && begins > first.to && begins < first.to + bucketS) first.to = begins; // within that bucket
     return told(gaps, span, this.oldest, this.#events, this.#columns.stepS * 2);
   }
 

@@ -26,7 +26,7 @@ import { wrapped } from "./words.js";
  */
 
 const HEIGHT_PX = 210;
-const BAND_OPACITY = "2e";
+const BAND_OPACITY = 0.18; // of one or two lines together
 const LEAST_DRAG_PX = 5;
 const PX_A_MARK = 10;
 /** With so much room each point is marked too: a single one makes no line. */
@@ -49,6 +49,8 @@ export class Plot {
   #shown = null;
   #lineSeries = 1;
   #isMarked = false;
+  /** @type {number | null} */
+  #stressed = null;
 
   /** @param {HTMLElement} element @param {Options} options */
   constructor(element, options) {
@@ -149,7 +151,7 @@ export class Plot {
         this.#axis({ size: 52 }),
       ],
       series: [{}, ...looks.flatMap((look) => seriesOf(look, hasBand, this.#isMarked, looks.length))],
-      bands: hasBand ? looks.map((look, at) => ({ series: [3 * at + 2, 3 * at + 3], fill: look.colour + BAND_OPACITY })) : [],
+      bands: hasBand ? looks.map((look, at) => this.#band(look, at, looks.length)) : [],
       cursor: this.#cursor(looks.length),
       focus: { alpha: PALE },
       hooks: {
@@ -160,6 +162,12 @@ export class Plot {
         setSeries: [(plot, at, changed) => "focus" in changed && this.#near(plot, at)],
       },
     };
+  }
+
+  /** Of many lines each is paler, so that all can be seen, but for the one that stands out. @param {Look} look @param {number} line @param {number} lines @returns {uPlot.Band} */
+  #band(look, line, lines) {
+    const fill = () => look.colour + opacity(line === this.#stressed ? BAND_OPACITY : BAND_OPACITY * Math.min(1, 2 / lines));
+    return { series: [3 * line + 2, 3 * line + 3], fill };
   }
 
   /** @param {uPlot.Axis} own @returns {uPlot.Axis} */
@@ -242,6 +250,7 @@ export class Plot {
   /** uPlot pales a line's own band too. @param {uPlot} plot @param {number | null} series */
   #near(plot, series) {
     const line = series === null ? null : Math.floor((series - 1) / this.#lineSeries);
+    this.#stressed = line;
     if (line !== null) {
       const first = 1 + line * this.#lineSeries;
       for (const each of plot.series.slice(first, first + this.#lineSeries)) each.alpha = 1;
@@ -249,6 +258,9 @@ export class Plot {
     this.options.near(line);
   }
 }
+
+/** As a colour's last two digits. @param {number} share */
+const opacity = (share) => Math.max(5, Math.round(share * 255)).toString(16).padStart(2, "0");
 
 /** Whether the cursor is at a place of the columns, and not in a gap. @param {uPlot} plot @param {number} at */
 function isBeside(plot, at) {
