@@ -20,6 +20,7 @@ from processes import LONG_S, ROOT, SERVE, Program, Server, until
 
 pytestmark = pytest.mark.slow
 
+BEGAN_AT = time.time() - 600
 USER, PASSWORD = "lab", "pass/w@rd %41"
 SEED = (ROOT / "tests/store/seed_table.sql").read_text()
 
@@ -92,13 +93,13 @@ def post(server: Server, *numbers: int) -> None:
     """The load says which post it is."""
     for number in numbers:
         cpu = {"cpu_percent": 1.0, "load_avgs": [number, 0, 0], "num_cpus": 8}
-        sent = posts.host_post("gpu01", gpus=1, seq=number, cpu=cpu, timestamp=time.time() - 600 + number / 10)
+        sent = posts.host_post("gpu01", gpus=1, seq=number, cpu=cpu, timestamp=BEGAN_AT + number / 10)
         answer = server.post(sent)
         assert answer.json()["success"], answer.text
 
 
 def stored(server: Server, **asked: Any) -> list[int]:
-    params = {"metric": "sys.load_1m", "from": time.time() - 3600, **asked}
+    params = {"metric": "sys.load_1m", "from": BEGAN_AT, **asked}
     answer = requests.get(server.url + "/api/series", params=params, timeout=LONG_S)
     if not answer.ok:
         return []
