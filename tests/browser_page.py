@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request
-from processes import Server
+from processes import LONG_S, Server
 
 
 class Watched:
@@ -39,6 +39,7 @@ class Watched:
 def watch(browser: Browser, server: Server, **options: Any) -> Generator[Watched]:
     """Fails on an error in the console and on a request that leaves the server. `options` are those of the context."""
     context = browser.new_context(**options)
+    context.set_default_timeout(1000 * LONG_S)
     watched = Watched(context.new_page(), server)
     try:
         yield watched

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +22,15 @@ NO_STORE = {"CLUSTER_DASH_STORE_URL": "none"}
 def pytest_configure() -> None:
     """For servers that outlive a test; see `_clean_environment` for the others."""
     os.environ.update(NO_STORE)
+    # A shell has what it runs in the background ignore Ctrl-C, and so would all that the tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with tests that take long come first: none is left for the end, when others have nothing to do any more."""
+    long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +38,9 @@ def _no_leaks() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
     """A thread, a socket or a process that a test leaves behind fails that test."""
     before = all_held()
     yield
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 20
     while (left := all_held() - before) and time.monotonic() < deadline:
+        gc.collect()  # a request that failed keeps its socket in a cycle
         time.sleep(0.02)
     assert not left, f"left behind: {left}"
 

@@ -22,7 +22,7 @@ from typing import Any
 import hostile
 import posts
 import psutil
-from processes import Server
+from processes import LONG_S, Server
 
 CONTRACT = sorted((posts.ROOT / "tests" / "contract").glob("*.json"))
 PATHS = ("/", "/host/hostile", "/gpu-data", "/api/dashboard-data", "/data-out/gpu-data-simple", "/api/gpu-summary")
@@ -185,7 +185,7 @@ def run(seconds: float, seed: int, folder: Path, tell: Callable[[str], None] = p
 
 def _send(server: Server, fuzzer: Fuzzer, until: float, tell: Callable[[str], None]) -> Counter[int]:
     process, statuses = psutil.Process(server.pid), Counter[int]()
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=LONG_S)
     slowest = took_s = 0.0
     resident = sent = status = 0
     try:

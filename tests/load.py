@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import posts
 import requests
+from processes import LONG_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,7 @@ class Load:
             self.sent[host] += 1
             number = self.sent[host]
             try:
-                if requests.post(self._url(), json=numbered(host, number), timeout=10).ok:
+                if requests.post(self._url(), json=numbered(host, number), timeout=LONG_S).ok:
                     self.acknowledged[host].add(number)
             except requests.RequestException:
                 self.unanswered += 1

@@ -25,7 +25,7 @@ SCRIPT = Path(__file__).with_name("boot_systemd.sh")
 SYSTEMD = Path("/usr/lib/systemd/systemd")
 AT = Path("/opt/cluster-dash")
 TOOLS = ("unshare", "nsenter", "setpriv", "pivot_root", "mount", "ip", "curl", "systemctl")
-BOOT_S, STEP_S = 30.0, 60.0
+BOOT_S, STEP_S = 60.0, 120.0
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 ENVIRON = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
 
@@ -103,7 +103,7 @@ class SystemdHost:
         assert done.returncode == 0, f"{script}\n{done.stdout}"
         return done.stdout
 
-    def until(self, script: str, within_s: float = 20.0) -> str:
+    def until(self, script: str, within_s: float = 60.0) -> str:
         """What it printed once all of its lines succeeded."""
         deadline = time.monotonic() + within_s
         while (done := self._try(script)).returncode:
@@ -115,10 +115,10 @@ class SystemdHost:
         if self._outer:
             self._outer.terminate()
             try:
-                self._outer.wait(15)
+                self._outer.wait(60)
             except subprocess.TimeoutExpired:
                 self._outer.kill()
-                self._outer.wait(15)
+                self._outer.wait(60)
         self.folder.rmdir()
         self._log.unlink(missing_ok=True)
 

@@ -10,13 +10,16 @@ from pathlib import Path
 import posts
 import pytest
 from browser_page import Watched, watch
-from playwright.sync_api import Browser, sync_playwright
-from processes import Server
+from playwright.sync_api import Browser, expect, sync_playwright
+from processes import LONG_S, Server
 
 QUIET = [
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+
+
+expect.set_options(timeout=1000 * LONG_S)
 
 
 @pytest.fixture(scope="module")

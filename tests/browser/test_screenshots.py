@@ -94,7 +94,7 @@ def test_the_server_away(browser: Browser, server: ClockedServer) -> None:
     server.end()
     for page, (size, scheme) in zip(pages, LOOKS, strict=True):
         page.bring_to_front()
-        expect(page.locator("#not-live")).to_be_visible(timeout=60_000)
+        expect(page.locator("#not-live")).to_be_visible()
         write(page, f"server-away-{size}-{scheme}")
     for context in contexts:
         context.close()

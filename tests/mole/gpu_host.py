@@ -12,7 +12,7 @@ import psutil
 from cluster_dash_mole.driver import DriverCheck
 from cluster_dash_mole.gpu_data import GpuCollector
 from cluster_dash_mole.nvml_process import Deadlines, NvmlReader
-from mole.peers import ManualClock
+from mole.peers import LONG_S, ManualClock
 from mole.test_pci import add_device
 
 H100_0 = "0_NVIDIA-H100-80GB-HBM3_66667c"
@@ -39,7 +39,7 @@ class Host:
         for place in places:
             add_device(self.pci, place, "0x10de", "0x030200")
 
-    def gpus(self, patience_s: float = 5.0) -> dict[str, Any]:
+    def gpus(self, patience_s: float = LONG_S) -> dict[str, Any]:
         """The `gpu` section of a reading that waits at most this long."""
         self.collector._budget_s = patience_s  # pyright: ignore[reportPrivateUsage]
         reading = self.collector.collect()
@@ -56,7 +56,7 @@ class Host:
         pipe = self.reader._child._stdout  # pyright: ignore
         return bool(select.select([pipe], [], [], 0)[0])
 
-    def trouble(self, patience_s: float = 5.0) -> tuple[str, str]:
+    def trouble(self, patience_s: float = LONG_S) -> tuple[str, str]:
         """(state, error) of the entry that stands in place of the GPUs."""
         gpus = self.gpus(patience_s)
         assert list(gpus) == ["gpu_error"]

@@ -23,11 +23,15 @@ MOLE_FOLDER = ROOT / "cluster-dash-mole"
 STORED = (200, b'{"success": true, "msg": "stored result"}')
 
 
-PROMPT_S = 5
-"""A process that is asked to end is gone within a second; a busy machine takes longer, and what hangs far longer."""
+LONG_S = 60.0
+"""What tests wait for takes a second or two, on a slow and busy machine several times that; they go on once it came."""
+PROMPT_S = 30
+"""A process that is asked to end is gone sooner, on a busy machine too; what could hold it up takes a minute."""
+WAITS_LONG = {"CLUSTER_DASH_MOLE_JSON_SENDER_LOGGER_TIMEOUT_IN_SECS": str(LONG_S)}
+"""A mole takes no server for away that a busy machine holds up."""
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
+def wait_until(condition: Callable[[], object], timeout_s: float = LONG_S) -> None:
     """Look every 10 ms; fail when it takes too long."""
     until = time.monotonic() + timeout_s
     while not condition():
@@ -147,7 +151,7 @@ class MoleProcess:
             self.process = subprocess.Popen(
                 command,
                 cwd=cwd,
-                env={**base, "XDG_STATE_HOME": str(folder / "state"), **loader, **settings},
+                env={**base, **WAITS_LONG, "XDG_STATE_HOME": str(folder / "state"), **loader, **settings},
                 stdout=stdout,
                 stderr=log,
                 start_new_session=True,
@@ -162,7 +166,7 @@ class MoleProcess:
         """Send the signal; the seconds until the process was gone."""
         started = time.monotonic()
         self.process.send_signal(number)
-        self.process.wait(10)
+        self.process.wait(LONG_S)
         return time.monotonic() - started
 
     def close(self) -> None:
@@ -171,7 +175,7 @@ class MoleProcess:
             self.end()
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(LONG_S)
         if self.process.stdout:
             self.process.stdout.close()
 

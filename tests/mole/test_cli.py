@@ -14,7 +14,7 @@ import pytest
 from nvml_standin import Gpu, NvmlStandin
 
 from cluster_dash_mole import __version__
-from mole.peers import MoleProcess, Peer, free_port, wait_until
+from mole.peers import LONG_S, MoleProcess, Peer, free_port, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -164,7 +164,7 @@ def test_a_second_mole_says_so_and_stops(
     wait_until(lambda: peer.posts)
     of_same_state, of_another = start_mole(**settings), start_mole(**settings, STATE_DIRECTORY=str(tmp_path / "other"))
     for second in (of_same_state, of_another):
-        assert second.process.wait(10) == 3
+        assert second.process.wait(LONG_S) == 3
         assert second.log.count("another mole") == 1
         assert f"pid {first.process.pid} o" in second.log
         assert "this one stops" in second.log

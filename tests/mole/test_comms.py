@@ -19,7 +19,7 @@ from cluster_dash_mole.comms import JsonSenderLogger
 from cluster_dash_mole.config import JsonSenderLoggerSettings
 from cluster_dash_mole.exchange import read_retry_after
 from mole.certificates import Authority
-from mole.peers import STORED, ManualClock, Peer, free_port, wait_until
+from mole.peers import LONG_S, PROMPT_S, STORED, ManualClock, Peer, free_port, wait_until
 
 POST: dict[str, Any] = {"hostname": "h", "mole": {"id": "x"}}
 
@@ -31,6 +31,7 @@ def send_to(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[..., JsonSend
 
     def start(address: str, min_interval_s: float = 5, poll_interval_s: float = 5, **more: Any) -> JsonSenderLogger:
         clock = more.pop("clock", time.monotonic)
+        more.setdefault("timeout_in_secs", LONG_S)
         settings = JsonSenderLoggerSettings(True, min_interval_s, address, "canary", **more)
         started.append(JsonSenderLogger(settings, poll_interval_s, clock))
         return started[-1]
@@ -159,17 +160,15 @@ def test_a_post_that_is_refused_for_good_is_not_repeated(
 def test_a_trouble_that_lasts_is_said_again_after_a_while(
     peer: Peer, send_to: Sending, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend, "_SAY_AGAIN_AFTER_S", 0.3)
     peer.answer = (400, b'{"success": false, "msg": "no"}')
     sender = send_to(peer.address)
-    for number in range(10):
+    for number in range(6):
+        if number == 4:
+            monkeypatch.setattr(backend, "_SAY_AGAIN_AFTER_S", 0.0)
         sender.send(POST, number)
         wait_until(lambda count=number + 1: len(peer.posts) == count and not sender._busy)  # pyright: ignore
-        time.sleep(0.05)
     lines = [record.getMessage() for record in caplog.records]
-    assert 2 <= len(lines) < 10, lines
-    assert lines[0].endswith("posts lost: 1)")
-    assert not lines[1].endswith("posts lost: 1)")
+    assert [line.rpartition(" ")[2] for line in lines] == ["1)", "5)", "6)"], lines
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -192,20 +191,20 @@ def test_a_server_that_never_answers_blocks_nobody(
     peer.may_answer.clear()
     sender = send_to(peer.address, timeout_in_secs=0.3)
     started = time.monotonic()
-    for number in range(100):
+    for number in range(1000):
         sender.send(POST, number)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 0.3 * 1000 / 2
     wait_until(lambda: "no answer within 0.3 s" in caplog.text)
 
 
 def test_closing_does_not_wait_for_a_server_that_never_answers(peer: Peer, send_to: Sending) -> None:
     peer.may_answer.clear()
-    sender = send_to(peer.address, timeout_in_secs=10.0)
+    sender = send_to(peer.address, timeout_in_secs=LONG_S)
     sender.send(POST, 0)
     wait_until(lambda: peer.posts)
     started = time.monotonic()
     sender.close()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < PROMPT_S
 
 
 def test_proxies_of_the_environment_are_not_used(peer: Peer, send_to: Sending, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,10 +302,8 @@ def test_the_timeout_holds_for_an_answer_as_a_whole_however_it_drips(
     authority = Authority(tmp_path)
     tls = authority.server_context("127.0.0.1") if scheme == "https" else None
     address = f"{scheme}://{start_raw(head, drip=b'x', tls=tls).host}/"
-    started = time.monotonic()
     send_to(address, timeout_in_secs=0.4, ca_file=str(authority.file)).send(POST, 0)
     wait_until(lambda: "no answer within 0.4 s" in caplog.text)
-    assert time.monotonic() - started < 8
 
 
 @pytest.mark.parametrize(("parts", "drip"), [((), b""), ((TLS_RECORD,), b"x")])
@@ -314,10 +311,8 @@ def test_the_timeout_holds_for_a_tls_handshake(
     start_raw: Callable[..., Raw], send_to: Sending, caplog: pytest.LogCaptureFixture, parts: Any, drip: bytes
 ) -> None:
     address = f"https://{start_raw(*parts, drip=drip).host}/"
-    started = time.monotonic()
     send_to(address, timeout_in_secs=0.4).send(POST, 0)
     wait_until(lambda: "no answer within 0.4 s" in caplog.text)
-    assert time.monotonic() - started < 8
 
 
 @pytest.mark.parametrize(("parts", "drip"), [((), b""), ((OK + b"X-Long: ",), b"x")])
@@ -325,20 +320,24 @@ def test_the_timeout_holds_for_what_a_proxy_says_to_a_connect(
     start_raw: Callable[..., Raw], send_to: Sending, caplog: pytest.LogCaptureFixture, parts: Any, drip: bytes
 ) -> None:
     proxy = f"http://{start_raw(*parts, drip=drip).host}/"
-    started = time.monotonic()
     send_to("https://dash.invalid/", proxy=proxy, timeout_in_secs=0.4).send(POST, 0)
     wait_until(lambda: "no answer within 0.4 s" in caplog.text)
-    assert time.monotonic() - started < 8
 
 
 def test_a_proxy_and_a_handshake_have_one_timeout_together(
     start_raw: Callable[..., Raw], send_to: Sending, caplog: pytest.LogCaptureFixture
 ) -> None:
-    proxy = f"http://{start_raw(OK + b'X: x' + 2 * CRLF, pause_s=1.5, drip=b'').host}/"
-    started = time.monotonic()
-    send_to("https://dash.invalid/", proxy=proxy, timeout_in_secs=2.0).send(POST, 0)
-    wait_until(lambda: "no answer within 2 s" in caplog.text)
-    assert time.monotonic() - started < 3
+    """Of three tries one is not held up by a busy machine."""
+
+    def seconds_to_the_end() -> float:
+        caplog.clear()
+        proxy = f"http://{start_raw(OK + b'X: x' + 2 * CRLF, pause_s=1.5, drip=b'').host}/"
+        started = time.monotonic()
+        send_to("https://dash.invalid/", proxy=proxy, timeout_in_secs=2.0).send(POST, 0)
+        wait_until(lambda: "no answer within 2 s" in caplog.text)
+        return time.monotonic() - started
+
+    assert any(seconds_to_the_end() < 3.3 for _ in range(3))
 
 
 def test_a_proxy_that_refuses_says_so(
@@ -516,11 +515,10 @@ def test_retry_after_is_seconds_or_a_date_and_never_more_than_an_hour(header: st
 @pytest.mark.usefixtures("soon")
 def test_a_server_that_says_when_to_come_again_is_left_alone_until_then(peer: Peer, send_to: Sending) -> None:
     peer.answer, peer.extra_headers = (503, b'{"success": false, "msg": "full"}'), {"Retry-After": "1"}
+    began = time.monotonic()
     send_to(peer.address).send(POST, 0)
-    wait_until(lambda: peer.posts)
-    refused_at = time.monotonic()
     wait_until(lambda: len(peer.posts) == 2)
-    assert time.monotonic() - refused_at > 0.9
+    assert time.monotonic() - began >= 1
 
 
 def test_a_certificate_of_ones_own_authority_is_taken_and_others_are_not(

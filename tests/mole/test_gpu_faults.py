@@ -14,7 +14,7 @@ from nvml_standin import Gpu, NvmlStandin, gpu_uuid, without_library
 
 from cluster_dash_mole.nvml_process import NO_LIBRARY, format_time
 from mole.gpu_host import H100_0, Host, nvml_processes
-from mole.peers import wait_until
+from mole.peers import PROMPT_S, wait_until
 from mole.test_driver import CLOSED, install, load_driver
 
 
@@ -139,7 +139,7 @@ def test_a_slow_driver_delays_nothing_and_its_last_values_stand_meanwhile(standi
     standin.set(Gpu(), faults=("delay nvmlDeviceGetCount_v2 60",))
     started = time.monotonic()
     assert host.gpus(patience_s=0.1) == known
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < PROMPT_S
     assert "slow" in host.errors["nvml"]
     assert host.metrics == {}, "old values must not become points of now"
 
@@ -157,7 +157,7 @@ def test_a_hung_driver_is_told_without_a_second_process_and_recovers(standin: Nv
     host.clock.now += 100
     started = time.monotonic()
     assert host.trouble() == first
-    assert time.monotonic() - started < 1, "waited for a driver that is known to hang"
+    assert time.monotonic() - started < PROMPT_S, "waited for a driver that is known to hang"
     assert nvml_processes() == [child]
     standin.set(Gpu(util=2))
     wait_until(host.has_answer)
@@ -231,7 +231,7 @@ def test_closing_ends_a_process_that_hangs(standin: NvmlStandin, host: Host) -> 
     host.gpus(patience_s=0.2)
     started = time.monotonic()
     host.collector.close()
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < PROMPT_S
     assert nvml_processes() == []
 
 
@@ -376,5 +376,5 @@ def test_a_mole_that_does_not_listen_is_no_deadlock(standin: NvmlStandin, host: 
     wait_until(host.has_answer)  # the pipe is full now and the process waits with the rest
     started = time.monotonic()
     host.collector.close()
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < PROMPT_S
     assert nvml_processes() == []

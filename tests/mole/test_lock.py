@@ -66,7 +66,7 @@ def test_one_that_was_refused_holds_nothing(take: Take, tmp_path: Path, target: 
 def test_a_mole_that_was_killed_holds_nothing(take: Take, tmp_path: Path, target: str) -> None:
     script = (
         "import sys, time; from pathlib import Path; from cluster_dash_mole.lock import MoleLock\n"
-        "lock = MoleLock(Path(sys.argv[1]), [sys.argv[2]]); print('held', flush=True); time.sleep(60)"
+        "lock = MoleLock(Path(sys.argv[1]), [sys.argv[2]]); print('held', flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(tmp_path), target], stdout=subprocess.PIPE) as holder:
         assert holder.stdout

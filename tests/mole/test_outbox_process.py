@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from nvml_standin import NvmlStandin
 
-from mole.peers import MOLE_FOLDER, PROMPT_S, MoleProcess, Peer, free_port, wait_until
+from mole.peers import LONG_S, MOLE_FOLDER, PROMPT_S, MoleProcess, Peer, free_port, wait_until
 from mole.store_peer import StorePeer
 
 pytestmark = pytest.mark.slow
@@ -74,7 +74,7 @@ def kill_often(start: Start, tmp_path: Path, address: str, kills: int, *, is_kep
     """The posts that were read by moles of which each was killed at any moment; without `is_kept` none is appended."""
     words = (str(tmp_path), str(kills), str(3 * INTERVAL_S), "kept" if is_kept else "lost")
     moles = start(-3, sys.executable, "-c", KILLING, *words, **settings(address, tmp_path / "state"))
-    assert moles.process.wait(60) == 0, moles.log
+    assert moles.process.wait(2 * LONG_S) == 0, moles.log
     return [number for path in sorted(tmp_path.glob("stdout*")) for number in posts_of(path)]
 
 
@@ -133,7 +133,7 @@ def test_a_server_that_is_away_for_a_while_misses_nothing(
         wait_until(lambda: len(posts_of(output)) > 6)
         again = StorePeer(server.port)
         try:
-            wait_until(lambda: again.from_batches, 15)
+            wait_until(lambda: again.from_batches)
             wait_until(lambda: len({*server.stored, *again.stored}) >= len(posts_of(output)) - 1)
             wait_until(lambda: again.order and again.stored[again.order[-1]]["mole"]["backlog"] == 0)
             assert mole.end() < PROMPT_S
@@ -151,7 +151,7 @@ def test_a_signal_ends_a_mole_whose_backlog_hangs(standin: NvmlStandin, start_mo
     time.sleep(1)
     away.end()
     server = StorePeer()
-    server.judge_batch = lambda _: 200 if server.may_answer.wait(20) else 500
+    server.judge_batch = lambda _: 200 if server.may_answer.wait(LONG_S) else 500
     try:
         mole = start_mole(**settings(server.address, tmp_path / "state"))
         wait_until(lambda: any(request["path"] == "/batch" for request in server.requests))
@@ -197,7 +197,7 @@ def test_print_and_check_leave_the_outbox_alone(
         subprocess.PIPE, sys.executable, "-m", "cluster_dash_mole", "check", cwd=MOLE_FOLDER,
         **settings(peer.address, tmp_path / "state"),
     )  # fmt: skip
-    shown = checking.process.communicate(timeout=30)[0].decode()
+    shown = checking.process.communicate(timeout=LONG_S)[0].decode()
     [line] = [line for line in shown.splitlines() if line.startswith("outbox")]
     waiting = int(line.rpartition(": ")[2].split()[0])
     assert line.endswith(f"{folder}: {waiting} posts wait, at most 256 MiB")

@@ -14,14 +14,16 @@ import sys
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nvml_standin import Gpu, NvmlStandin
 
-from mole.peers import MOLE_FOLDER, ROOT, MoleProcess, Peer, wait_until
+from mole.peers import LONG_S, MOLE_FOLDER, ROOT, MoleProcess, Peer, wait_until
 
 VERSIONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
-OTHERS = [version for version in VERSIONS if version != "{}.{}".format(*sys.version_info)]
+OWN = "{}.{}".format(*sys.version_info)
+OTHERS = [version for version in VERSIONS if version != OWN]
 SIDE_BY_SIDE = 2
 CACHE = ROOT / "tests" / ".cache" / "pythons"
 LOCKS = (MOLE_FOLDER / "requirements.txt", ROOT / "tests" / "requirements-mole.txt")
@@ -48,21 +50,26 @@ def of_version(python: str) -> str:
         "    print('%d.%d' % sys.version_info[:2])"
     )
     try:
-        done = subprocess.run([python, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run([python, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     except OSError:
         return ""
     return done.stdout.strip()
 
 
 def venv_python(python: str, version: str) -> Path:
-    """Of an environment with the mole and what its tests need, made once for each state of the locks."""
+    """Of an environment with the mole and what its tests need, made once for each state of the locks; that of this run
+    is one.
+    """
+    if version == OWN:
+        return Path(sys.executable)
     key = hashlib.sha256(b"".join(path.read_bytes() for path in BUILT_WITH) + python.encode()).hexdigest()[:12]
     folder = CACHE / f"{version}-{key}"
     if not (folder / "complete").is_file():
         for old in CACHE.glob(f"{version}-*"):
             shutil.rmtree(old)
         run(python, "-m", "venv", str(folder))
-        install = (str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check")
+        pip = (str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check")
+        install = (*pip, "install", "-q", "--no-compile")
         run(*install, "--require-hashes", *(word for lock in LOCKS for word in ("-r", str(lock))))
         run(*install, "--no-deps", "--no-build-isolation", "-e", str(MOLE_FOLDER))
         (folder / "complete").touch()
@@ -70,7 +77,7 @@ def venv_python(python: str, version: str) -> Path:
 
 
 def run(*words: str) -> None:
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240, check=False)
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600, check=False)
     assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}"
 
 
@@ -114,16 +121,16 @@ def runs(pythons: Callable[[str], str]) -> Callable[[str], subprocess.CompletedP
 
 def run_tests(python: str) -> subprocess.CompletedProcess[str]:
     """All but the slow ones. Under the Python of this run they are a part of it."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PYTHON"))}
     words = [python, "-W", "error", "-m", "pytest", "tests/mole", "-m", "not slow", "-p", "no:cacheprovider"]
     return subprocess.run(
         [*words, "--tb=short", "--color=no", "-q"],
-        cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400, check=False,
+        cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=1200, check=False,
     )  # fmt: skip
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(700)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("version", OTHERS)
 def test_the_moles_tests_pass_under_it(version: str, runs: Callable[[str], subprocess.CompletedProcess[str]]) -> None:
     done = runs(version)
@@ -131,8 +138,13 @@ def test_the_moles_tests_pass_under_it(version: str, runs: Callable[[str], subpr
         pytest.fail(f"{' '.join(done.args)}\n{done.stdout}", pytrace=False)
 
 
+def is_whole(post: dict[str, Any]) -> bool:
+    """On a busy machine the first ones come before NVML has answered."""
+    return bool(post["gpu"]) and post["mole"]["errors"] == {}
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(700)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("python", VERSIONS, indirect=True)
 def test_a_mole_starts_reads_posts_and_ends(
     python: str, peer: Peer, standin: NvmlStandin, start_mole: Callable[..., MoleProcess], tmp_path: Path
@@ -147,14 +159,14 @@ def test_a_mole_starts_reads_posts_and_ends(
     }
     # -W error: what one Python only warns of is gone in the next.
     mole = start_mole(subprocess.PIPE, python, "-W", "error", "smart_startup.py", **settings)
-    wait_until(lambda: len(peer.posts) >= 3 and peer.posts[-1]["gpu"], 30)
+    wait_until(lambda: len(peer.posts) >= 3 and any(is_whole(post) for post in list(peer.posts)))
     assert mole.process.stdout
     line = json.loads(mole.process.stdout.readline())
     assert line["mole"]["seq"] == 1
-    (gpu,) = peer.posts[-1]["gpu"].values()
+    post = next(filter(is_whole, peer.posts))
+    (gpu,) = post["gpu"].values()
     assert [process["mem"] for processes in gpu["users"].values() for process in processes.values()] == [1024]
-    assert peer.posts[-1]["mole"]["errors"] == {}
-    assert peer.posts[-1]["cpu"]["num_cpus"] == os.cpu_count()
+    assert post["cpu"]["num_cpus"] == os.cpu_count()
     mole.end()
     assert mole.process.returncode == 0
     assert "Traceback" not in mole.log
@@ -162,14 +174,14 @@ def test_a_mole_starts_reads_posts_and_ends(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(700)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("python", VERSIONS, indirect=True)
 def test_check_says_that_all_is_well(python: str, peer: Peer, standin: NvmlStandin, tmp_path: Path) -> None:
     standin.set(Gpu())
     address = {"CLUSTER_DASH_MOLE_JSON_SENDER_LOGGER_ADDRESS_IN": peer.address}
     environ = {**os.environ, **address, "XDG_STATE_HOME": str(tmp_path)}
     words = [python, "-W", "error", "-m", "cluster_dash_mole", "check"]
-    done = subprocess.run(words, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=LONG_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert len(peer.posts) == 1

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mole.peers import PROMPT_S, Peer, free_port, wait_until
+from mole.peers import LONG_S, PROMPT_S, Peer, free_port, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -36,13 +36,13 @@ class Simulator:
         return self.log_path.read_text(encoding="utf-8")
 
     def wait(self) -> int:
-        return self.process.wait(30)
+        return self.process.wait(LONG_S)
 
     def end(self, number: signal.Signals) -> float:
         """Seconds until it was gone."""
         began = time.monotonic()
         self.process.send_signal(number)
-        self.process.wait(10)
+        self.process.wait(LONG_S)
         return time.monotonic() - began
 
 
@@ -58,7 +58,7 @@ def simulate(tmp_path: Path) -> Iterator[Callable[..., Simulator]]:
     yield start
     for simulator in started:
         simulator.process.kill()
-        simulator.process.wait(10)
+        simulator.process.wait(LONG_S)
         if simulator.process.stdout:
             simulator.process.stdout.close()
 
@@ -93,12 +93,15 @@ def test_a_batch_stays_below_what_servers_take(simulate: Callable[..., Simulator
 
 
 def test_it_goes_on_at_its_pace_and_its_posts_are_of_now(simulate: Callable[..., Simulator], peer: Peer) -> None:
+    began_at = time.time()
     simulator = simulate("--hosts", "3", "--interval", "0.2", "--server", peer.address)
     wait_until(lambda: len(peer.posts) >= 30)
     first = [post for post in peer.posts if post["hostname"] == "h100-01"]
-    numbers = [post["mole"]["seq"] for post in first]
-    assert numbers == list(range(numbers[0], numbers[0] + len(first)))  # a busy machine misses the first moments
-    assert abs(first[-1]["timestamp"] - time.time()) < 2
+    moments = [(post["mole"]["seq"], post["timestamp"]) for post in first]
+    assert moments == sorted(set(moments))
+    (seq, at), (last_seq, last_at) = moments[0], moments[-1]
+    assert last_at - at == pytest.approx(0.2 * (last_seq - seq), abs=0.02)  # a busy machine misses some moments
+    assert began_at - 1 < at < last_at < time.time() + 1
     assert len({request.get("Connection") for request in peer.requests}) == 1
     assert simulator.end(signal.SIGTERM) < PROMPT_S
 
@@ -109,7 +112,7 @@ def test_it_ends_within_a_second(
     simulate: Callable[..., Simulator], peer: Peer, number: signal.Signals, hosts: str
 ) -> None:
     simulator = simulate("--hosts", hosts, "--server", peer.address)
-    wait_until(lambda: peer.posts, 20)
+    wait_until(lambda: peer.posts)
     peer.may_answer.clear()  # also while the server hangs
     assert simulator.end(number) < PROMPT_S
     assert simulator.process.returncode == 0
@@ -120,11 +123,11 @@ def test_a_server_that_is_away_is_told_once_and_found_again(simulate: Callable[.
     port = free_port()
     words = ("--hosts", "2500", "--gpus-per-host", "0", "--scenario", "plain", "--interval", "1")
     simulator = simulate(*words, "--server", f"http://127.0.0.1:{port}/")
-    wait_until(lambda: "Connection refused" in simulator.log, 20)
+    wait_until(lambda: "Connection refused" in simulator.log)
     time.sleep(1.5)
     peer = Peer(port)
     try:
-        wait_until(lambda: "works again" in simulator.log, 60)
+        wait_until(lambda: "works again" in simulator.log)
         assert simulator.log.count("Connection refused") == 1
         simulator.end(signal.SIGTERM)
     finally:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from cluster_dash_mole.user_names import UserNames
-from mole.peers import ManualClock, wait_until
+from mole.peers import LONG_S, PROMPT_S, ManualClock, wait_until
 
 
 class Directory:
@@ -22,7 +22,7 @@ class Directory:
 
     def look_up(self, uid: int) -> str:
         self.asked.append(uid)
-        assert self.answers.wait(10)
+        assert self.answers.wait(LONG_S)
         if uid == 404:
             raise KeyError(uid)
         if uid == 500:
@@ -43,7 +43,7 @@ def test_a_uid_without_a_name_is_shown_as_its_number() -> None:
 
 def test_names_are_looked_up_again_only_after_ten_minutes(directory: Directory) -> None:
     clock = ManualClock()
-    names = UserNames(clock, directory.look_up, patience_s=10)
+    names = UserNames(clock, directory.look_up, patience_s=LONG_S)
     assert [names.name_of(5), names.name_of(5)] == ["user1", "user1"]
     clock.now += 601
     assert names.name_of(5) == "user2"
@@ -51,7 +51,7 @@ def test_names_are_looked_up_again_only_after_ten_minutes(directory: Directory) 
 
 def test_a_uid_without_a_name_is_asked_again_after_a_minute(directory: Directory) -> None:
     clock = ManualClock()
-    names = UserNames(clock, directory.look_up, patience_s=10)
+    names = UserNames(clock, directory.look_up, patience_s=LONG_S)
     assert [names.name_of(404), names.name_of(404)] == ["404", "404"]
     clock.now += 61
     names.name_of(404)
@@ -59,7 +59,7 @@ def test_a_uid_without_a_name_is_asked_again_after_a_minute(directory: Directory
 
 
 def test_a_lookup_that_fails_costs_its_own_name_only(directory: Directory) -> None:
-    names = UserNames(ManualClock(), directory.look_up, patience_s=10)
+    names = UserNames(ManualClock(), directory.look_up, patience_s=LONG_S)
     assert [names.name_of(500), names.name_of(5)] == ["500", "user2"]
 
 
@@ -68,7 +68,7 @@ def test_a_directory_that_hangs_delays_nothing_and_the_name_comes_later(director
     names = UserNames(ManualClock(), directory.look_up, patience_s=0.01)
     started = time.monotonic()
     assert [names.name_of(uid) for uid in (5, 6, 5, 7)] == ["5", "6", "5", "7"]
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < PROMPT_S
     assert directory.asked == [5], "a second lookup was started beside the one that hangs"
     directory.answers.set()
     wait_until(lambda: [names.name_of(uid) for uid in (5, 6, 7)] == ["user1", "user2", "user3"])
@@ -76,7 +76,7 @@ def test_a_directory_that_hangs_delays_nothing_and_the_name_comes_later(director
 
 def test_an_old_name_stays_while_it_is_looked_up_again(directory: Directory) -> None:
     clock = ManualClock()
-    names = UserNames(clock, directory.look_up, patience_s=10)
+    names = UserNames(clock, directory.look_up, patience_s=LONG_S)
     names.name_of(5)
     directory.answers.clear()
     clock.now += 601
@@ -93,7 +93,7 @@ def test_after_a_slow_lookup_the_next_ones_are_not_waited_for(directory: Directo
     wait_until(lambda: names.name_of(5) == "user1")
     wait_until(lambda: set(threading.enumerate()) <= others)
     directory.answers.clear()
-    names._patience_s = 10  # pyright: ignore[reportPrivateUsage]
+    names._patience_s = LONG_S  # pyright: ignore[reportPrivateUsage]
     started = time.monotonic()
     assert names.name_of(6) == "6"
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < PROMPT_S

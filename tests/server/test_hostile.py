@@ -20,6 +20,10 @@ PAGES = (
 
 @pytest.fixture(scope="module")
 def guarded() -> Flask:
+    return new_app()
+
+
+def new_app() -> Flask:
     return create_app(Config(access=Access(passcode=hostile.PASSCODE)), start=False)
 
 
@@ -39,8 +43,8 @@ def test_it_is_refused_with_place_and_rule_and_without_what_was_sent(guarded: Fl
     assert hostile.PASSCODE not in answer.text
 
 
-def test_nothing_of_it_is_kept_and_the_next_good_post_is_taken(guarded: Flask) -> None:
-    client = guarded.test_client()
+def test_nothing_of_it_is_kept_and_the_next_good_post_is_taken() -> None:
+    client = new_app().test_client()
     for entry in CORPUS:
         client.post(entry.path, data=entry.body, headers={"Content-Type": hostile.JSON} | entry.headers)
     assert client.get("/data-out/gpu-data-simple").json == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import posts
@@ -162,8 +163,9 @@ def test_what_was_told_a_moment_ago_is_told_again(client: FlaskClient, clock: Ti
     assert value(samples(client, clock), "host_up", host="gpu01") == 1
 
 
-def test_it_is_behind_the_viewing_password(clock: Time) -> None:
-    app = create_app(Config(access=Access(viewing_password="look")), start=False, monotonic=clock)
+def test_it_is_behind_the_viewing_password(clock: Time, tmp_path: Path) -> None:
+    access = Access(viewing_password="look", token_file=str(tmp_path / "tokens.json"))
+    app = create_app(Config(access=access), start=False, monotonic=clock)
     client = app.test_client()
     assert client.get("/metrics").status_code == 401
     assert client.get("/metrics", auth=("prometheus", "look")).status_code == 200

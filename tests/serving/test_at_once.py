@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
+from processes import LONG_S
 
 from cluster_dash_server.config import Serve
 from cluster_dash_server.serving.server import SLOW_THREADS, Server
@@ -46,19 +47,19 @@ class Site:
             raise RuntimeError("broken")
         if method == "GET" and path in ("/", "/slow"):
             self.asked.set()
-            assert self.may_go_on.wait(20)
+            assert self.may_go_on.wait(LONG_S)
         body = b"x" * LARGE if path == "/large" else method.encode()
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self._port), 20)
+        return socket.create_connection(("127.0.0.1", self._port), LONG_S)
 
     def end(self) -> None:
         self.may_go_on.set()
         if self._thread.is_alive():
             self.server.end()
-            self._thread.join(20)
+            self._thread.join(LONG_S)
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def read_until(connection: socket.socket, words: bytes) -> bytes:
 def test_posts_are_answered_while_every_thread_of_the_pool_is_taken(site: Site) -> None:
     with site.connect() as page, site.connect() as mole:
         page.sendall(GET)
-        assert site.asked.wait(20)
+        assert site.asked.wait(LONG_S)
         for _ in range(3):
             mole.sendall(POST)
             read_until(mole, b"POST")
@@ -93,7 +94,7 @@ def test_pages_are_answered_while_more_slow_ones_are_asked_for_than_threads_ther
         askers = [opened.enter_context(site.connect()) for _ in range(2 * SLOW_THREADS)]
         for asker in askers:
             asker.sendall(SLOW)
-        assert site.asked.wait(20)
+        assert site.asked.wait(LONG_S)
         page = opened.enter_context(site.connect())
         for _ in range(3):
             page.sendall(QUICK)
@@ -106,7 +107,7 @@ def test_pages_are_answered_while_more_slow_ones_are_asked_for_than_threads_ther
 def test_answers_over_one_connection_keep_the_order_of_their_requests(site: Site) -> None:
     with site.connect() as connection:
         connection.sendall(POST + GET + POST + POST)
-        assert site.asked.wait(20)
+        assert site.asked.wait(LONG_S)
         site.may_go_on.set()
         got = b""
         while got.count(b"HTTP/1.1 200") < 4 or not got.endswith(b"POST"):

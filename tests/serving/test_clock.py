@@ -22,12 +22,13 @@ import posts
 import pytest
 import requests
 from clock_standin import DAY_S, HOUR_S, YEAR_S, ClockStandin
-from processes import SERVE, WAITRESS, Program, Server, until
+from processes import LONG_S, PROMPT_S, SERVE, WAITRESS, Program, Server, until
 
 pytestmark = pytest.mark.slow
 
 STEPS = [HOUR_S, -HOUR_S, DAY_S, -DAY_S, 10 * YEAR_S, -10 * YEAR_S]
 NAMES = ("gpu1", "gpu2", "gpu3", "gpu4")
+STALE_AFTER_S, END_S = 15, 6.0
 BOTH = pytest.mark.parametrize("command", [SERVE, WAITRESS], ids=["serve", "waitress"])
 
 
@@ -47,9 +48,9 @@ class Senders:
                 post = posts.host_post(name, gpus=1)
                 try:
                     try:
-                        answer = session.post(self._server.url, json=post, timeout=5)
+                        answer = session.post(self._server.url, json=post, timeout=LONG_S)
                     except requests.ConnectionError:  # bare waitress cuts connections that its clock calls idle
-                        answer = requests.post(self._server.url, json=post, timeout=5)
+                        answer = requests.post(self._server.url, json=post, timeout=LONG_S)
                     self.failed += [] if answer.json()["success"] else [answer.text]
                     self.taken += 1
                 except (requests.RequestException, ValueError) as error:
@@ -75,7 +76,7 @@ class Senders:
 
 def times_of(server: Server, name: str) -> list[float]:
     """Of the points in the host's CPU chart, in Unix seconds."""
-    answer = requests.get(f"{server.url}/host/{name}", headers={"Accept": "application/json"}, timeout=5)
+    answer = requests.get(f"{server.url}/host/{name}", headers={"Accept": "application/json"}, timeout=LONG_S)
     (chart,) = [figure for figure in answer.json() if figure["layout"]["meta"]["title"] == "CPU"]
     return [at / 1000 for at in chart["data"][0]["x"]]
 
@@ -92,10 +93,12 @@ def test_the_server_really_reads_the_clock_that_the_test_sets(
     with Server(tmp_path, clock.env, command=command) as server:
         for off_s in (0.0, *STEPS):
             clock.set(off_s)
-            assert server.get("/api/dashboard-data").json()["timestamp"] == pytest.approx(clock.now(), abs=2)
+            before = clock.now()
+            told = server.get("/api/dashboard-data").json()["timestamp"]
             dated = server.get("/health").headers["Date"]
             at = datetime.datetime.strptime(dated, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=datetime.UTC)
-            assert at.timestamp() == pytest.approx(clock.now(), abs=2)
+            for each in (told, at.timestamp()):
+                assert before - 2 < each < clock.now() + 2
 
 
 @BOTH
@@ -117,20 +120,20 @@ def test_hosts_that_post_stay_up_and_no_post_is_lost(tmp_path: Path, clock: Cloc
 @BOTH
 def test_the_history_keeps_its_order_and_its_points(tmp_path: Path, clock: ClockStandin, command: list[str]) -> None:
     """Also that of a host that posts no more, and by the minute."""
+    began = time.monotonic()
     with Server(tmp_path, clock.env, command=command) as server, Senders(server) as senders:
         server.post(posts.host_post("gone", gpus=1))
         for off_s in (*STEPS, 0.0):
             clock.set(off_s)
             senders.go_on(2)
-            now = clock.now()
+            began_at = clock.now() - (time.monotonic() - began)
             for name in (*NAMES, "gone"):
                 times = times_of(server, name)
                 assert times == sorted(times)
-                assert now - 60 < times[0] <= times[-1] < now + 2
+                assert began_at - 2 < times[0] <= times[-1] < clock.now() + 2
             fleet = server.get("/api/history-data?hours=1").json()["series"]
-            assert [len(bucket["servers"]) for bucket in fleet][-1] >= len(NAMES)
             assert {name for bucket in fleet for name in bucket["servers"]} == {*NAMES, "gone"}
-            assert now - 400 < fleet[0]["timestamp"] <= fleet[-1]["timestamp"] <= now + 2
+            assert began_at - 300 < fleet[0]["timestamp"] <= fleet[-1]["timestamp"] <= clock.now() + 2
         assert len(times_of(server, "gpu1")) >= 2 * len(STEPS)
 
 
@@ -152,15 +155,16 @@ def test_the_server_tells_that_its_clock_was_set_and_blames_no_host(
         assert re.search(rf"This server's own clock is .* {off} by the clocks of 4 of the 5 hosts that are up", text)
         blamed = [line.split(" (for ")[0] for line in text.splitlines() if "its clock is" in line]
         assert blamed == ["truly-wrong: its clock is 10 min behind"]
-        assert facts(server)["ahead_of_hosts_s"] == pytest.approx(off_s, abs=2)
+        assert facts(server)["ahead_of_hosts_s"] == pytest.approx(off_s, abs=10)
         clock.set(0)
+        set_at = time.monotonic()
         senders.go_on(2)
         assert "own clock" not in server.get("/").text
         assert facts(server) | {"time": 0} == {
             "time": 0,
             "steps": 2,
             "last_step_s": pytest.approx(-off_s, abs=2),
-            "last_step_ago_s": pytest.approx(1, abs=3),
+            "last_step_ago_s": pytest.approx(0, abs=time.monotonic() - set_at + 1),
             "ahead_of_hosts_s": None,
         }
         told = [line for line in server.log.splitlines() if "clock was set by" in line]
@@ -182,7 +186,7 @@ def test_a_server_that_boots_without_a_battery_is_right_as_soon_as_its_clock_is(
         assert "own clock is" not in text
         assert "its clock" not in text
         assert "dated" not in text
-        assert abs(times_of(server, "gone")[0] - time.time()) < 30
+        assert abs(times_of(server, "gone")[0] - time.time()) < LONG_S
         line = until(lambda: [line for line in server.log.splitlines() if "clock was set" in line])[0]
         assert line.startswith(time.strftime("%Y-"))
 
@@ -193,18 +197,19 @@ def test_a_silent_host_gets_stale_in_its_time_and_not_before(tmp_path: Path, clo
         server.post(posts.host_post("gpu1", gpus=1))
         steps = iter(STEPS * 2)
         while time.monotonic() - began < 14:
-            assert "1 of 1 hosts up" in server.get("/").text
+            is_up = "1 of 1 hosts up" in server.get("/").text
+            assert is_up or time.monotonic() - began >= STALE_AFTER_S
             clock.set(next(steps, 0.0))
             time.sleep(1)
-        until(lambda: "0 of 1 hosts up" in server.get("/").text, 5)
-        assert 15 <= time.monotonic() - began < 18
+        until(lambda: "0 of 1 hosts up" in server.get("/").text)
+        assert time.monotonic() - began >= STALE_AFTER_S
 
 
 @pytest.fixture(params=STEPS[:4])
 def held(request: pytest.FixtureRequest, tmp_path: Path, clock: ClockStandin) -> Iterator[tuple[Server, float]]:
-    """A server with deadlines of 3 s, and the step."""
+    """A server with short deadlines, and the step."""
     names = ("HEADER", "BODY", "IDLE", "SEND")
-    environ = {f"CLUSTER_DASH_SERVE_{name}_TIMEOUT_S": "3" for name in names}
+    environ = {f"CLUSTER_DASH_SERVE_{name}_TIMEOUT_S": str(END_S) for name in names}
     with Server(tmp_path, {**environ, **clock.env}, command=SERVE) as server:
         yield server, request.param
 
@@ -228,24 +233,23 @@ def test_connections_live_through_a_step_and_end_in_their_time(held: tuple[Serve
     with contextlib.ExitStack() as open_ones:
 
         def begin() -> dict[str, socket.socket]:
-            found = {name: socket.create_connection(("127.0.0.1", server.port), 10) for name in begun}
+            found = {name: socket.create_connection(("127.0.0.1", server.port), LONG_S) for name in begun}
             for name, first in begun.items():
                 open_ones.enter_context(found[name])
                 found[name].sendall(first)
             assert answer_of(found["pausing"])[0] == 200
             return found
 
-        finished, left = begin(), begin()
         began = time.monotonic()
-        time.sleep(1)
+        finished, left = begin(), begin()
         clock.set(off_s)
-        time.sleep(1)
+        time.sleep(1)  # in which the server looks at its connections
         for name, rest in rests.items():
             finished[name].sendall(rest)
             status, length = answer_of(finished[name])
             assert (status, length > 4_000_000) == (200, name == "reading"), name
         ended = {name: seconds_to_the_end(left[name], began) for name in rests if name != "reading"}
-        assert {name: 2.9 < seconds < 7 for name, seconds in ended.items()} == dict.fromkeys(ended, True), ended
+        assert all(END_S <= seconds < PROMPT_S for seconds in ended.values()), ended
 
 
 def answer_of(connection: socket.socket) -> tuple[int, int]:
@@ -268,20 +272,20 @@ def test_the_file_of_tokens_is_read_again_though_the_clock_went_back(tmp_path: P
 
     def make() -> str:
         words = [*SERVE[:3], "token", "gpu1"]
-        done = subprocess.run(words, env=environ, capture_output=True, text=True, timeout=30, check=True)
+        done = subprocess.run(words, env=environ, capture_output=True, text=True, timeout=LONG_S, check=True)
         return re.findall(r"cdash_\S+", done.stdout)[0]
 
     with Server(tmp_path, environ, command=SERVE) as server:
         for off_s in (DAY_S, -DAY_S):
             clock.set(off_s)
             token, post = make(), posts.host_post("gpu1", gpus=1)
-            until(lambda t=token, p=post: server.post({**p, "auth_code": t}).status_code == 200, 5)
+            until(lambda t=token, p=post: server.post({**p, "auth_code": t}).status_code == 200)
 
 
 def test_the_watchdog_hears_on(tmp_path: Path, clock: ClockStandin) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(3)
+        systemd.settimeout(LONG_S)
         environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "60000000", **clock.env}
         with Server(tmp_path, environ, command=SERVE):
             assert systemd.recv(100) == b"READY=1"
@@ -294,7 +298,7 @@ def test_it_ends_in_order_after_a_step(tmp_path: Path, clock: ClockStandin) -> N
     with Server(tmp_path, clock.env_of_old_python, command=SERVE) as server:
         clock.set(-DAY_S)
         code, seconds = server.end()
-        assert (code, seconds < 3) == (0, True)
+        assert (code, seconds < PROMPT_S) == (0, True)
 
 
 STEPPING = """
@@ -302,7 +306,7 @@ import time
 from cluster_dash_server.background import Background
 background = Background("step", lambda: print("stepped", flush=True) or 0.5)
 background.start()
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -315,4 +319,4 @@ def test_background_steps_go_on_when_the_clock_goes_back(tmp_path: Path, clock: 
         until(lambda: "stepped" in program.log)
         clock.set(-DAY_S)
         before = program.log.count("stepped")
-        until(lambda: program.log.count("stepped") >= before + 3, 5)
+        until(lambda: program.log.count("stepped") >= before + 3)

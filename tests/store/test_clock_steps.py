@@ -13,16 +13,16 @@ import posts
 import pytest
 import requests
 from clock_standin import HOUR_S, YEAR_S, ClockStandin
-from processes import SERVE, Server, until
+from processes import LONG_S, SERVE, Server, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def server(tmp_path: Path, clock: ClockStandin) -> Generator[Server]:
     environ = {"STATE_DIRECTORY": str(tmp_path / "state"), "CLUSTER_DASH_STORE_URL": "", **clock.env}
     with Server(tmp_path, environ, command=SERVE) as server:
-        until(lambda: server.get("/api/metrics").ok, 40)
+        until(lambda: server.get("/api/metrics").ok)
         yield server
 
 
@@ -36,7 +36,7 @@ def post(server: Server, number: int) -> None:
 def stored(server: Server) -> list[int]:
     """In the order of their times."""
     asked: dict[str, Any] = {"metric": "sys.load_1m", "from": 0, "to": 4e9}
-    answer = requests.get(server.url + "/api/series", params=asked, timeout=30)
+    answer = requests.get(server.url + "/api/series", params=asked, timeout=LONG_S)
     return [int(value) for each in answer.json()["series"] for value in each["value"]] if answer.ok else []
 
 
@@ -50,7 +50,7 @@ def test_a_step_of_the_servers_clock_costs_no_post(server: Server, clock: ClockS
             post(server, number)
             time.sleep(0.01)
         expected = list(range(1, number + 1))
-        until(lambda expected=expected: sorted(stored(server)) == expected, 20, "lost, or there twice")
+        until(lambda expected=expected: sorted(stored(server)) == expected, message="lost, or there twice")
     number += 1
     clock.set(off_s)
     post(server, number)
@@ -58,9 +58,9 @@ def test_a_step_of_the_servers_clock_costs_no_post(server: Server, clock: ClockS
     server.port = 0
     clock.set(0.0)
     server.start()
-    until(lambda: sorted(stored(server)) == list(range(1, number + 1)), 40, "lost, or there twice")
+    until(lambda: sorted(stored(server)) == list(range(1, number + 1)), message="lost, or there twice")
     post(server, number + 1)
-    until(lambda: (number + 1) in stored(server), 20)
+    until(lambda: (number + 1) in stored(server))
     assert "Traceback" not in server.log
 
 
@@ -96,7 +96,7 @@ store.close()
 
 
 def test_a_clock_ten_years_ahead_ends_the_life_of_no_history(tmp_path: Path) -> None:
-    ran = subprocess.run([sys.executable, "-c", REMOVING, tmp_path], capture_output=True, text=True, timeout=60)
+    ran = subprocess.run([sys.executable, "-c", REMOVING, tmp_path], capture_output=True, text=True, timeout=LONG_S)
     assert ran.returncode == 0, ran.stderr
     before, ahead, after = ran.stdout.splitlines()
     assert before == "0", "what is too old is removed"

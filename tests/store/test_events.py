@@ -9,7 +9,7 @@ from typing import Any
 import posts
 import pytest
 import requests
-from processes import SERVE, Server, until
+from processes import LONG_S, SERVE, Server, until
 
 pytestmark = pytest.mark.slow
 
@@ -21,8 +21,8 @@ def post_at(server: Server, at: float, epoch: str, since_boot_s: float = 5000.0,
 
 
 def events(server: Server, **asked: Any) -> list[tuple[str, str, float]]:
-    until(lambda: server.get("/api/events?host=gpu01").ok, 30)
-    found = requests.get(server.url + "/api/events", params={"host": "gpu01", **asked}, timeout=30).json()["events"]
+    until(lambda: server.get("/api/events?host=gpu01").ok)
+    found = requests.get(server.url + "/api/events", params={"host": "gpu01", **asked}, timeout=LONG_S).json()["events"]
     return [(each["kind"], each["host"], each["time"]) for each in found]
 
 
@@ -39,7 +39,7 @@ def test_starts_of_moles_hosts_and_the_server_are_kept_over_a_restart(tmp_path: 
     environ = {"STATE_DIRECTORY": str(tmp_path / "state"), "CLUSTER_DASH_STORE_URL": ""}
     now = time.time()
     with Server(tmp_path, environ, command=SERVE) as server:
-        until(lambda: server.get("/api/events").ok, 30)
+        until(lambda: server.get("/api/events").ok)
         wrong = post_with_wrong_clock(server)
         post_at(server, now - 300, "a.1")
         post_at(server, now - 290, "a.1")
@@ -50,7 +50,7 @@ def test_starts_of_moles_hosts_and_the_server_are_kept_over_a_restart(tmp_path: 
             ("host boot", "gpu01", pytest.approx(now - 130, abs=0.01)),
             ("mole start", "gpu01", pytest.approx(now - 100, abs=0.01)),
         ]
-        until(lambda: len(events(server)) == 4, 30)
+        until(lambda: len(events(server)) == 4)
         assert events(server)[:3] == of_host
         assert events(server, **{"from": now - 250, "to": now - 150}) == of_host[:1]
         assert [each for each in events(server, host="wrong") if each[1]] == wrong
@@ -61,9 +61,9 @@ def test_starts_of_moles_hosts_and_the_server_are_kept_over_a_restart(tmp_path: 
         server.port = 0
         server.start()
         post_at(server, time.time(), "b.3")  # the same start goes on
-        until(lambda: [kind for kind, *_ in events(server)].count("server start") == 2, 30)
+        until(lambda: [kind for kind, *_ in events(server)].count("server start") == 2)
         assert events(server)[:3] == of_host
-        asked = requests.get(server.url + "/api/events", params={"from": now - 400}, timeout=30).json()["events"]
+        asked = requests.get(server.url + "/api/events", params={"from": now - 400}, timeout=LONG_S).json()["events"]
         assert [each["kind"] for each in asked] == ["server start"] * 2
         assert "off_since" not in asked[0]["data"]
         assert now - 1 < asked[1]["data"]["off_since"] < asked[1]["time"]

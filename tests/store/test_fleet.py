@@ -27,7 +27,7 @@ def test_the_history_goes_beyond_a_restart_and_beyond_what_memory_has(tmp_path: 
     now = time.time()
     long_ago = now // 900 * 900 - 5 * 86400
     with Server(tmp_path, environ, command=SERVE) as server:
-        until(lambda: server.get("/api/metrics").ok, 30)
+        until(lambda: server.get("/api/metrics").ok)
         for ago, util in ((0, 100.0), (10, 50.0)):
             server.post(post_of("gpu01", long_ago + ago, util)).raise_for_status()
         server.post(post_of("gpu02", long_ago + 5, 20.0)).raise_for_status()
@@ -35,13 +35,10 @@ def test_the_history_goes_beyond_a_restart_and_beyond_what_memory_has(tmp_path: 
         server.end()
         server.port = 0
         server.start()
-        until(lambda: server.get("/api/history-data").ok, 30)
+        until(lambda: server.get("/api/history-data").ok)
         assert server.get("/api/history-data").json()["series"] == []
-        # What came late for a minute that was rolled up already is in its tier some seconds later.
-        until(lambda: server.get("/api/history-data?hours=168").json()["series"], 30)
-        week: dict[str, Any] = server.get("/api/history-data?hours=168").json()
         of_gpu01 = {"free_gpus": 1, "total_gpus": 2, "avg_gpu_util": 37.5}
-        assert week["series"] == [
+        expected = [
             {
                 "timestamp": long_ago,
                 "total_gpus": 4,
@@ -51,6 +48,14 @@ def test_the_history_goes_beyond_a_restart_and_beyond_what_memory_has(tmp_path: 
                 "servers": {"gpu01": of_gpu01, "gpu02": {**of_gpu01, "avg_gpu_util": 10.0}},
             }
         ]
+        # What came late for a minute that was rolled up already is in its tier some seconds later.
+        week: dict[str, Any] = {}
+
+        def is_whole() -> bool:
+            week.update(server.get("/api/history-data?hours=168").json())
+            return week["series"] == expected
+
+        until(is_whole, message=str(week))
         assert week["stats"]["total_snapshots"] == 1
         page = server.get("/history?hours=168", accept="text/html").text
         assert '<a href="?hours=168" aria-current="true">7 d</a>' in page
@@ -63,7 +68,7 @@ def test_rows_that_somebody_else_has_put_into_the_store_spoil_no_sum(tmp_path: P
     environ = {"STATE_DIRECTORY": str(tmp_path / "state"), "CLUSTER_DASH_STORE_URL": ""}
     at = time.time() // 300 * 300 - 3600
     with Server(tmp_path, environ, command=SERVE) as server:
-        until(lambda: server.get("/api/metrics").ok, 30)
+        until(lambda: server.get("/api/metrics").ok)
         server.post(post_of("gpu01", at, 20.0)).raise_for_status()
         server.end()
     rows = (
@@ -90,7 +95,7 @@ def test_rows_that_somebody_else_has_put_into_the_store_spoil_no_sum(tmp_path: P
                 ),
             )
     with Server(tmp_path, environ, command=SERVE) as server:
-        until(lambda: server.get("/api/metrics").ok, 30)
+        until(lambda: server.get("/api/metrics").ok)
         day: dict[str, Any] = server.get("/api/history-data?hours=24").json()
         assert [(each["total_gpus"], list(each["servers"])) for each in day["series"]] == [(2, ["gpu01"])]
         assert server.get("/history", accept="application/json").ok

@@ -19,9 +19,9 @@ from load import Load
 from mole.peers import MOLE_FOLDER, free_port
 from mole.test_outbox_process import KILLING as KILLING_MOLES
 from nvml_standin import without_library
-from processes import SERVE, Program, Server, until
+from processes import LONG_S, SERVE, Program, Server, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.slow
 
 KILLS = 20
 # Starts a server, kills it at any moment after it has taken a post or two, and again; "early" acknowledges before the
@@ -39,7 +39,7 @@ if is_early:
     store.Store.keep = lambda self, coming: threading.Timer(0.3, kept, (self, coming)).start()
 
 def answers():
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", "/health")
         return connection.getresponse().status
@@ -80,10 +80,10 @@ class Site:
 
         def answer() -> list[requests.Response]:
             asked: dict[str, Any] = {"metric": metric, "from": 0}
-            found = requests.get(self.server.url + "/api/series", params=asked, timeout=30)
+            found = requests.get(self.server.url + "/api/series", params=asked, timeout=LONG_S)
             return [found] if found.ok else []
 
-        [found] = until(answer, 60)
+        [found] = until(answer)
         return {each["host"]: list(zip(each["time"], each["value"], strict=True)) for each in found.json()["series"]}
 
 
@@ -97,7 +97,7 @@ def site(tmp_path: Path) -> Generator[Site]:
 def kill_under_load(site: Site, kills: int, how: str = "") -> Load:
     with site.killing(kills, 0.9, how) as killing, Load(lambda: site.server.url) as load:
         assert killing.process
-        assert killing.process.wait(100) == 0, killing.log
+        assert killing.process.wait(4 * LONG_S) == 0, killing.log
     return load
 
 
@@ -137,9 +137,9 @@ def test_with_server_and_mole_killed_at_random_at_most_the_reading_in_hand_is_lo
     words = [sys.executable, "-c", KILLING_MOLES, str(moles), str(KILLS), "1.0", "kept"]
     with site.killing(KILLS // 2, 1.0) as killing, Program(words, tmp_path / "moles.log", environ) as killed:
         assert killed.process
-        assert killed.process.wait(100) == 0, killed.log
+        assert killed.process.wait(4 * LONG_S) == 0, killed.log
         assert killing.process
-        assert killing.process.wait(100) == 0, killing.log
+        assert killing.process.wait(4 * LONG_S) == 0, killing.log
     made: dict[tuple[str, int], int] = {}
     for path in moles.glob("stdout*"):
         for line in path.read_text().split("\n")[:-1]:
@@ -151,7 +151,7 @@ def test_with_server_and_mole_killed_at_random_at_most_the_reading_in_hand_is_lo
     mole = [sys.executable, str(MOLE_FOLDER / "smart_startup.py")]
     with Program(mole, tmp_path / "last.log", environ):
         owed = {at for (epoch, seq), at in made.items() if seq != newest[epoch]}
-        until(lambda: owed <= set(times(site)), 60, "of what was read some is not in the store")
+        until(lambda: owed <= set(times(site)), message="of what was read some is not in the store")
     found = times(site)
     assert len(found) == len(set(found)), "posts are there twice"
 

@@ -14,9 +14,9 @@ import posts
 import pytest
 import requests
 from mole.peers import MOLE_FOLDER, free_port
-from processes import SERVE, Program, Server, until
+from processes import LONG_S, SERVE, Program, Server, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 AWAY = {"CLUSTER_DASH_STORE_URL": "http://localhost:9/history"}
 """A ClickHouse server that isn't there: all stays in the journal."""
@@ -35,6 +35,7 @@ class Site:
             "JSON_SENDER_LOGGER_MIN_INTERVAL_IN_SECS": "0",
             "JSON_SENDER_LOGGER_ADDRESS_IN": self.server.url + "/",
             "JSON_SENDER_LOGGER_AUTH_CODE": posts.PASSCODE,
+            "JSON_SENDER_LOGGER_TIMEOUT_IN_SECS": str(LONG_S),
             "OUTBOX_POSTS_PER_SEC": "1000",
             "STATE_STATE_DIR": str(folder / "mole"),
             "STDOUT_LOGGER_USE": "true",
@@ -51,7 +52,7 @@ class Site:
     def stored(self) -> list[int]:
         """The times of the points in the store, ms."""
         asked = {"metric": "sys.cpu_percent", "from": 0}
-        answer = requests.get(self.server.url + "/api/series", params=asked, timeout=30)
+        answer = requests.get(self.server.url + "/api/series", params=asked, timeout=LONG_S)
         if not answer.ok:
             return []
         return [round(at * 1000) for series in answer.json()["series"] for at in series["time"]]
@@ -59,9 +60,9 @@ class Site:
     def go_on(self, posts: int) -> None:
         """Until so many more readings are made and stored."""
         enough = len(self.read()) + posts
-        until(lambda: len(self.read()) >= enough, 30)
+        until(lambda: len(self.read()) >= enough)
         made = self.read()[enough - 1]
-        until(lambda: made in self.stored(), 30)
+        until(lambda: made in self.stored())
 
     def put_back(self, older: Path) -> None:
         shutil.rmtree(self.state)
@@ -91,7 +92,7 @@ def test_a_server_that_is_put_back_to_an_older_state_gets_what_it_has_lost(site:
     site.server.kill()
     site.put_back(tmp_path / "older")
     site.server.start()
-    until(lambda: acknowledged <= set(site.stored()), 60, "what was lost doesn't come again")
+    until(lambda: acknowledged <= set(site.stored()), message="what was lost doesn't come again")
     found = site.stored()
     assert len(found) == len(set(found))
     site.server.end()
@@ -115,19 +116,19 @@ def told(server: Server, seq: int, **mole: Any) -> dict[str, Any]:
 def test_answers_tell_up_to_which_post_all_is_on_disk_and_which_is_missing(site: Site) -> None:
     site.server.start()
     told(site.server, 1)
-    until(lambda: is_open(site.server), 20)
+    until(lambda: is_open(site.server))
     assert told(site.server, 2)["ack"] == {"epoch": "boot.1", "seq": 2}
     assert told(site.server, 6, backlog=3)["need"] == []
     answer = told(site.server, 7)
     assert (answer["ack"]["seq"], answer["need"]) == (2, [["boot.1", 3, 5]])
     batch = [{**posts.host_post("gpu01", gpus=1, seq=seq), "auth_code": ""} for seq in (3, 4, 5)]
     asked = {"auth_code": posts.PASSCODE, "posts": batch}
-    assert requests.post(site.server.url + "/batch", json=asked, timeout=10).json()["ack"]["seq"] == 7
+    assert requests.post(site.server.url + "/batch", json=asked, timeout=LONG_S).json()["ack"]["seq"] == 7
     of_two = {**asked, "posts": [*batch, posts.host_post("gpu02", gpus=1)]}
-    assert "ack" not in requests.post(site.server.url + "/batch", json=of_two, timeout=10).json()
+    assert "ack" not in requests.post(site.server.url + "/batch", json=of_two, timeout=LONG_S).json()
     site.server.end()
     site.server.start()
-    until(lambda: is_open(site.server), 20)
+    until(lambda: is_open(site.server))
     answer = told(site.server, 8)
     assert (answer["ack"]["seq"], answer["need"]) == (8, [])
 
@@ -135,7 +136,7 @@ def test_answers_tell_up_to_which_post_all_is_on_disk_and_which_is_missing(site:
 def test_what_a_damaged_journal_has_cost_is_asked_for_and_nothing_else(site: Site) -> None:
     site.server.start()
     told(site.server, 1)
-    until(lambda: is_open(site.server), 20)
+    until(lambda: is_open(site.server))
     site.server.end()
     site.server = Server(tmp := site.folder, {"STATE_DIRECTORY": str(site.state), **AWAY}, command=SERVE).start()
     for seq in range(2, 20):
@@ -146,7 +147,7 @@ def test_what_a_damaged_journal_has_cost_is_asked_for_and_nothing_else(site: Sit
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
     site.server = Server(tmp, {"STATE_DIRECTORY": str(site.state), "CLUSTER_DASH_STORE_URL": ""}, command=SERVE).start()
-    until(lambda: is_open(site.server), 20)
+    until(lambda: is_open(site.server))
     need = told(site.server, 20)["need"]
     assert len(need) == 1, need
     [[_, first, last]] = need

@@ -19,7 +19,7 @@ import orjson
 import posts
 import pytest
 import requests
-from processes import SERVE, Server, until
+from processes import LONG_S, SERVE, Server, until
 
 from cluster_dash_server.points import points_of_post
 from cluster_dash_server.store import StoreAway, TooSlow
@@ -469,7 +469,7 @@ def test_after_kill_9_at_any_moment_they_are_right_again(tmp_path: Path) -> None
 
     def ask(**asked: float) -> list[dict[str, Any]]:
         params = {"metric": METRIC, "from": end_s - 3 * HOUR_S, "to": end_s, **asked}
-        answer = requests.get(server.url + "/api/series", params=params, timeout=30)
+        answer = requests.get(server.url + "/api/series", params=params, timeout=LONG_S)
         return answer.json()["series"] if answer.ok else []
 
     def are_right() -> bool:
@@ -484,17 +484,17 @@ def test_after_kill_9_at_any_moment_they_are_right_again(tmp_path: Path) -> None
         server.start()
         sender.start()
         for _ in range(3):
-            until(ask, 30)
+            until(ask)
             before = sum(len(each["time"]) for each in ask())
-            until(lambda before=before: sum(len(each["time"]) for each in ask()) > before + 70, 30)
+            until(lambda before=before: sum(len(each["time"]) for each in ask()) > before + 70)
             time.sleep(chance.random() / 2)
             server.kill()
             server.port = 0
             server.start()
         ending.set()
         sender.join()
-        assert sum(len(each["time"]) for each in until(ask, 30)) > 180  # else they come raw
-        until(are_right, 30)
+        assert sum(len(each["time"]) for each in until(ask)) > 180  # else they come raw
+        until(are_right)
     finally:
         ending.set()
         server.kill()

@@ -13,9 +13,9 @@ import posts
 import pytest
 import requests
 from load import Load, numbered
-from processes import SERVE, WAITRESS, Program, Server, until
+from processes import LONG_S, SERVE, WAITRESS, Program, Server, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ def start(tmp_path: Path) -> Generator[Callable[..., Server]]:
 def series(server: Server, **asked: Any) -> list[dict[str, Any]]:
     def answer() -> list[requests.Response]:
         found = requests.get(
-            server.url + "/api/series", params={"from": 0, "metric": "sys.cpu_percent", **asked}, timeout=30
+            server.url + "/api/series", params={"from": 0, "metric": "sys.cpu_percent", **asked}, timeout=LONG_S
         )
         return [] if found.status_code == requests.codes.service_unavailable else [found]  # it opens its store yet
 
-    [found] = until(answer, 20)
+    [found] = until(answer)
     assert found.status_code == requests.codes.ok, found.text
     return found.json()["series"]
 
@@ -61,7 +61,7 @@ def test_each_post_that_was_acknowledged_is_there_once_after_kill_9_of_bare_wait
     with Load(lambda: server.url) as load:
         for kill in range(3):
             enough = load.count + 5
-            until(lambda enough=enough: load.count > enough, 30)
+            until(lambda enough=enough: load.count > enough)
             time.sleep(random.Random(kill).random() * 0.6)
             server.kill()
             server.port = 0
@@ -78,7 +78,7 @@ def test_a_server_without_a_journal_would_lose_them(start: Callable[..., Server]
     """So the test above can fail: with its file removed while the server is dead, what wasn't carried is lost."""
     server = start()
     with Load(lambda: server.url) as load:
-        until(lambda: load.count > 40, 30)
+        until(lambda: load.count > 40)
         server.kill()
     removed = list((Path(server.log_path.parent) / "state" / "journal").glob("*.journal"))
     for path in removed:
@@ -99,7 +99,7 @@ def test_hosts_are_known_after_a_restart_with_their_last_post_and_its_age(start:
     until(lambda: server.get("/api/hosts").json()["hosts"])
     [host] = server.get("/api/hosts").json()["hosts"]
     assert [gpu["uuid"] for gpu in host["gpus"]] == [gpu["uuid"] for gpu in before[0]["gpus"]]
-    assert 0 < host["age_s"] < 60
+    assert 0 < host["age_s"] < 600
     assert server.post(posts.host_post("gpu01", gpus=2)).json()["success"]
 
 
@@ -108,8 +108,9 @@ def test_a_host_that_was_removed_is_not_back_after_a_restart(start: Callable[...
     for name in ("gone", "here"):
         server.post(posts.host_post(name, gpus=1))
     address, data = f"{server.url}/remove-host/gone", {"auth_code": posts.PASSCODE}
-    until(lambda: requests.post(address, data=data, timeout=10).ok, 40)  # once it is stale
-    time.sleep(6)  # the longest pause between two steps
+    until(lambda: requests.post(address, data=data, timeout=LONG_S).ok)  # once it is stale
+    time.sleep(1.5)
+    series(server)  # which asks for a step, unless one was just done
     server.kill()
     server.start()
     until(lambda: server.get("/api/hosts").json()["hosts"])
@@ -122,7 +123,7 @@ def test_more_hosts_than_there_are_places_for_keep_no_server_from_its_work(start
         server.post(posts.host_post(f"gpu{number}", gpus=1))
     server.end()
     server = start(CLUSTER_DASH_LIVE_MAX_HOSTS="2")
-    until(lambda: server.get("/api/metrics").ok, 20)
+    until(lambda: server.get("/api/metrics").ok)
     assert len(server.get("/api/hosts").json()["hosts"]) == 2
     assert server.get("/health").json() == {"status": "ok"}
 
@@ -155,7 +156,9 @@ def test_points_that_come_twice_within_one_insert_stand_once(start: Callable[...
     for metric, count in (("sys.cpu_percent", 1), ("sys.gpu.util_percent", 2)):
         found = series(server, metric=metric)
         assert [len(each["time"]) for each in found] == [1] * count
-        assert requests.get(f"{server.url}/api/series?metric={metric}&points=1", timeout=10).json()["series"] == found
+        assert (
+            requests.get(f"{server.url}/api/series?metric={metric}&points=1", timeout=LONG_S).json()["series"] == found
+        )
 
 
 def test_a_second_server_on_the_folder_says_so_and_ends(start: Callable[..., Server], tmp_path: Path) -> None:
@@ -163,7 +166,7 @@ def test_a_second_server_on_the_folder_says_so_and_ends(start: Callable[..., Ser
     environ = {"STATE_DIRECTORY": str(tmp_path / "state"), "CLUSTER_DASH_STORE_URL": ""}
     with Program([word.format(port=0) for word in SERVE], tmp_path / "second.log", environ) as second:
         assert second.process
-        assert second.process.wait(20) == 1
+        assert second.process.wait(LONG_S) == 1
     assert "another server keeps its history in" in second.log
     assert "CLUSTER_DASH_STORE_URL" in second.log
     assert "Traceback" not in second.log
@@ -183,7 +186,7 @@ def test_a_full_journal_refuses_posts_until_there_is_room(start: Callable[..., S
 def test_a_store_that_is_away_is_told_and_costs_no_post(start: Callable[..., Server]) -> None:
     server = start(CLUSTER_DASH_STORE_URL="http://localhost:9/history")
     assert server.post(posts.host_post("gpu01")).json()["success"]
-    until(lambda: server.get("/health").status_code == requests.codes.service_unavailable, 40)
+    until(lambda: server.get("/health").status_code == requests.codes.service_unavailable)
     assert "behind (Connection refused)" in str(server.get("/health").json()["reasons"])
     page = server.get("/", accept="text/html").text
     assert "The store is" in page
@@ -235,14 +238,14 @@ def test_buckets_have_each_spike_and_lie_on_one_grid(start: Callable[..., Server
     assert len(raw["value"]) == 300
     assert "min" not in raw
     asked = {"metric": "sys.cpu_percent", "from": now, "to": now + 3000, "points": 50}
-    answer = requests.get(server.url + "/api/series", params=asked, timeout=30).json()
+    answer = requests.get(server.url + "/api/series", params=asked, timeout=LONG_S).json()
     [found], bucket_s = answer["series"], answer["bucket_s"]
     assert bucket_s == 60
     assert all(at % bucket_s == 0 for at in found["time"])
     assert sum(found["count"]) == 300
     assert max(found["max"]) == 100
     assert found["mean"][0] == pytest.approx(sum(raw["value"][: found["count"][0]]) / found["count"][0])
-    rows = requests.get(server.url + "/api/series", params={**asked, "format": "csv"}, timeout=30).text.splitlines()
+    rows = requests.get(server.url + "/api/series", params={**asked, "format": "csv"}, timeout=LONG_S).text.splitlines()
     assert len(rows) == len(found["time"]) + 1
 
 
@@ -269,7 +272,7 @@ def test_a_wrong_question_is_told_what_would_be_right(asking: Server, asked: str
 
 def test_a_hostile_question_is_a_name_that_nobody_has(asking: Server) -> None:
     for text in ("x' OR 1=1 --", "{table}", "%s", "'; DROP TABLE metric_points", "\\", "🙂" * 100):
-        answer = requests.get(asking.url + "/api/series", params={"metric": text, "host": text}, timeout=10)
+        answer = requests.get(asking.url + "/api/series", params={"metric": text, "host": text}, timeout=LONG_S)
         assert (answer.status_code, answer.json()["series"]) == (200, [])
     assert "Traceback" not in asking.log
 
@@ -283,5 +286,5 @@ def test_a_time_that_no_table_can_hold_has_no_points(asking: Server) -> None:
 def asking(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
     folder = tmp_path_factory.mktemp("asking")
     with Server(folder, {"STATE_DIRECTORY": str(folder), "CLUSTER_DASH_STORE_URL": ""}, command=SERVE) as server:
-        until(lambda: server.get("/api/metrics").status_code == requests.codes.ok, 20)
+        until(lambda: server.get("/api/metrics").status_code == requests.codes.ok)
         yield server

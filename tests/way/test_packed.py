@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from processes import ROOT, Program, Server, until
+from processes import LONG_S, ROOT, Program, Server, until
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +56,7 @@ class Tap:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(LONG_S)
         for each in self._sockets:
             each.close()
 
@@ -77,6 +77,7 @@ def test_only_the_first_post_is_plain(server: Server, tap: Tap, tmp_path: Path) 
     settings = {
         "POLL_SETTINGS_POLL_INTERVAL_IN_SECS": "0.2",
         "JSON_SENDER_LOGGER_MIN_INTERVAL_IN_SECS": "0",
+        "JSON_SENDER_LOGGER_TIMEOUT_IN_SECS": str(LONG_S),
         "JSON_SENDER_LOGGER_ADDRESS_IN": f"http://127.0.0.1:{tap.port}/",
     }
     environ = {f"CLUSTER_DASH_MOLE_{name}": value for name, value in settings.items()} | {

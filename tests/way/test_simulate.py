@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 import requests
-from processes import ROOT, SERVE, Program, Server, until
+from processes import LONG_S, PROMPT_S, ROOT, SERVE, Program, Server, until
 
 from cluster_dash_mole.simulate import scenario, truth
 from cluster_dash_mole.simulate.fleet import Fleet
@@ -73,9 +73,10 @@ def test_the_command_feeds_a_real_server(tmp_path: Path, hosts: int) -> None:
         words = [*SIMULATE, "--hosts", str(hosts), "--interval", "2", "--server", server.url]
         right = {"CLUSTER_DASH_MOLE_JSON_SENDER_LOGGER_AUTH_CODE": "secret-canary"}
         with Program(words, tmp_path / "simulate.log", right) as simulator:
-            until(lambda: len(hosts_of(server)) == hosts, 30)
+            until(lambda: len(hosts_of(server)) == hosts)
             time.sleep(3)
-            assert simulator.end() < (0, 1.5)
+            code, seconds = simulator.end()
+            assert (code, seconds < PROMPT_S) == (0, True)
             assert "posts taken, 0 refused" in simulator.log
             assert "secret-canary" not in simulator.log + server.log
 
@@ -86,15 +87,15 @@ def test_make_demos_program_starts_both_and_ends_both(tmp_path: Path, with_signa
     port = free_port()
     command = [sys.executable, str(ROOT / "deploy" / "run.py"), "--demo", "--port", str(port)]
     with Program(command, tmp_path / "demo.log") as program:
-        until(lambda: f"cluster-dash: http://127.0.0.1:{port}/" in program.log, 30)
+        until(lambda: f"cluster-dash: http://127.0.0.1:{port}/" in program.log)
         url = f"http://127.0.0.1:{port}"
-        until(lambda: len(requests.get(f"{url}/api/dashboard-data", timeout=10).json()["servers"]) == 24, 30)
+        until(lambda: len(requests.get(f"{url}/api/dashboard-data", timeout=LONG_S).json()["servers"]) == 24)
         children = psutil.Process(program.pid).children(recursive=True)
         assert len(children) == 2
         os.kill(program.pid, with_signal)
         code, _ = program.end(with_signal)
         assert code == 0
-        assert not psutil.wait_procs(children, 5)[1]
+        assert not psutil.wait_procs(children, PROMPT_S)[1]
         assert "Traceback" not in program.log
 
 

@@ -12,13 +12,12 @@ from pathlib import Path
 import posts
 import pytest
 import requests
-from processes import ROOT, Program, Server, until
+from processes import LONG_S, ROOT, Program, Server, until
 
 pytestmark = pytest.mark.slow
 
 COMMAND = [str(Path(sys.executable).parent / "cluster-dash-server")]
 MODULE = [sys.executable, "-m", "cluster_dash_server"]
-NOTICED_S = 5
 
 
 class Site:
@@ -32,7 +31,7 @@ class Site:
     def command(self, *words: str, command: list[str] = COMMAND) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*command, "token", *words], env={**os.environ, **self.environ}, capture_output=True, text=True,
-            timeout=30, check=False,
+            timeout=LONG_S, check=False,
         )  # fmt: skip
 
     def token(self, host: str = "gpu01") -> str:
@@ -42,7 +41,7 @@ class Site:
 
     def status(self, token: str, session: requests.Session | None = None, hostname: str = "gpu01") -> int:
         sender = session or requests
-        return sender.post(self.server.url, json=posts.host_post(hostname, auth_code=token), timeout=10).status_code
+        return sender.post(self.server.url, json=posts.host_post(hostname, auth_code=token), timeout=LONG_S).status_code
 
     def notes(self) -> str:
         return str(self.server.get("/health").json().get("notes", ""))
@@ -94,24 +93,24 @@ def test_commands_at_once_lose_no_token(tmp_path: Path) -> None:
 def test_a_running_server_follows_the_file_whatever_becomes_of_it(site: Site) -> None:
     with requests.Session() as session:  # a connection that is kept must notice as well
         first = site.token()
-        until(lambda: site.status(first, session) == 200, NOTICED_S)
+        until(lambda: site.status(first, session) == 200)
         assert site.status(first, session, "gpu02") == 403
         second = site.token("gpu02")
-        until(lambda: site.status(second, session, "gpu02") == 200, NOTICED_S)
+        until(lambda: site.status(second, session, "gpu02") == 200)
         assert site.command("--revoke", "gpu01").returncode == 0
-        until(lambda: site.status(first, session) == 401, NOTICED_S)
+        until(lambda: site.status(first, session) == 401)
         assert site.status(second, session, "gpu02") == 200
 
         good = site.path.read_bytes()
         site.path.write_bytes(good[:50])
-        until(lambda: "is damaged" in site.notes(), NOTICED_S)
+        until(lambda: "is damaged" in site.notes())
         assert (site.status(second, session, "gpu02"), site.status(first, session)) == (200, 401)
         assert "is damaged" in site.server.get("/").text
         site.path.write_bytes(good)
-        until(lambda: not site.notes(), NOTICED_S)
+        until(lambda: not site.notes())
 
         site.path.unlink()
-        until(lambda: site.status(second, session, "gpu02") == 401, NOTICED_S)
+        until(lambda: site.status(second, session, "gpu02") == 401)
         assert "was deleted" in site.notes()
         assert site.status("canary-passcode", session, "gpu03") == 200
     log = site.server.log
@@ -132,9 +131,9 @@ def test_a_mole_posts_with_a_token_and_tells_it_nobody(site: Site, tmp_path: Pat
     environ = {"CLUSTER_DASH_MOLE_CONFIG": str(settings), "XDG_STATE_HOME": str(tmp_path)}
     command = [sys.executable, str(ROOT / "cluster-dash-mole" / "smart_startup.py")]
     with Program(command, tmp_path / "mole.log", environ) as mole:
-        until(lambda: hostname in site.server.get("/").text, 20, "the mole's posts are not taken")
+        until(lambda: hostname in site.server.get("/").text, message="the mole's posts are not taken")
         site.command("--revoke", hostname)
-        until(lambda: "answers 401" in mole.log, 20)
+        until(lambda: "answers 401" in mole.log)
         mole.end()
     assert token not in mole.log + site.server.log
 
@@ -145,7 +144,7 @@ def test_no_secret_of_a_request_is_in_any_answer_or_in_the_log(site: Site) -> No
     told: list[str] = []
 
     def ask(method: str, path: str, **more: object) -> int:
-        answer = requests.request(method, site.server.url + path, timeout=10, **more)  # pyright: ignore[reportArgumentType]
+        answer = requests.request(method, site.server.url + path, timeout=LONG_S, **more)  # pyright: ignore[reportArgumentType]
         told.append(f"{answer.headers}{answer.text}")
         return answer.status_code
 

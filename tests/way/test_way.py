@@ -13,7 +13,7 @@ import psutil
 import pytest
 import requests
 from nvml_standin import GIB, Gpu, NvmlStandin, compile_standin, without_library
-from processes import PROMPT_S, ROOT, Program, Server, until
+from processes import LONG_S, PROMPT_S, ROOT, Program, Server, until
 
 from cluster_dash_mole.outbox_scan import count_waiting
 from cluster_dash_mole.pci import count_nvidia_gpus
@@ -29,6 +29,7 @@ def mole_environ(url: str, folder: Path, **settings: str) -> dict[str, str]:
         "POLL_SETTINGS_POLL_INTERVAL_IN_SECS": "0.2",
         "JSON_SENDER_LOGGER_MIN_INTERVAL_IN_SECS": "0",
         "JSON_SENDER_LOGGER_ADDRESS_IN": url + "/",
+        "JSON_SENDER_LOGGER_TIMEOUT_IN_SECS": str(LONG_S),
         **settings,
     }
     return {f"CLUSTER_DASH_MOLE_{name}": value for name, value in values.items()} | {"XDG_STATE_HOME": str(folder)}
@@ -57,7 +58,7 @@ def dashboard(server: Server) -> dict[str, Any]:
 
 def posts_of(server: Server) -> int:
     """Points in the host's CPU chart."""
-    answer = requests.get(f"{server.url}/host/{HOSTNAME}", headers={"Accept": "application/json"}, timeout=10)
+    answer = requests.get(f"{server.url}/host/{HOSTNAME}", headers={"Accept": "application/json"}, timeout=LONG_S)
     if answer.status_code != requests.codes.ok:
         return 0
     charts = [figure for figure in answer.json() if figure["layout"]["meta"]["title"] == "CPU"]
@@ -94,7 +95,7 @@ def test_what_befalls_the_gpus_is_seen_and_so_is_their_return(server: Server, st
     until(lambda: "differ in version" in server.get("/").text)
     assert dashboard(server)["cpu"]["cpu_percent"] is not None
     standin.set(*gpus)
-    until(lambda: len(dashboard(server)["gpus"]) == 3 and "gpu_error" not in dashboard(server), within_s=20)
+    until(lambda: len(dashboard(server)["gpus"]) == 3 and "gpu_error" not in dashboard(server))
 
 
 @pytest.mark.usefixtures("mole")
@@ -120,7 +121,7 @@ def test_a_server_that_goes_and_returns_is_found_again(server: Server, mole: Pro
     server.end()
     until(lambda: "connection refused" in mole.log.lower())
     with Server(tmp_path, port=port) as again:
-        until(lambda: dashboard(again), within_s=30)
+        until(lambda: dashboard(again))
     assert mole.process is not None
     assert mole.process.poll() is None
     assert "Traceback" not in mole.log
@@ -153,14 +154,14 @@ def test_make_runs_program_starts_both_and_ends_both(tmp_path: Path, with_signal
     port = free_port()
     command = [sys.executable, str(ROOT / "deploy" / "run.py"), "--port", str(port)]
     with Program(command, tmp_path / "run.log", {"XDG_STATE_HOME": str(tmp_path)}) as program:
-        until(lambda: f"cluster-dash: http://127.0.0.1:{port}/" in program.log, within_s=30)
-        until(lambda: HOSTNAME in requests.get(f"http://127.0.0.1:{port}/", timeout=10).text)
+        until(lambda: f"cluster-dash: http://127.0.0.1:{port}/" in program.log)
+        until(lambda: HOSTNAME in requests.get(f"http://127.0.0.1:{port}/", timeout=LONG_S).text)
         children = psutil.Process(program.pid).children(recursive=True)
         assert len(children) >= 2
         os.kill(program.pid, with_signal)  # and once more, as somebody impatient does
         code, _ = program.end(with_signal)
         assert code == 0
-        assert not psutil.wait_procs(children, 5)[1]
+        assert not psutil.wait_procs(children, PROMPT_S)[1]
         assert "Traceback" not in program.log
 
 
@@ -168,7 +169,7 @@ def test_a_port_that_is_none_is_told(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "deploy" / "run.py"), "--port", "99999"]
     with Program(command, tmp_path / "run.log") as program:
         assert program.process is not None
-        assert program.process.wait(30) == 1
+        assert program.process.wait(LONG_S) == 1
         assert program.log == "PORT=99999 is no port: choose one from 1 to 65535\n"
 
 
@@ -176,7 +177,7 @@ def test_a_taken_port_is_told_with_the_way_out(tmp_path: Path, server: Server) -
     command = [sys.executable, str(ROOT / "deploy" / "run.py"), "--port", str(server.port)]
     with Program(command, tmp_path / "run.log") as program:
         assert program.process is not None
-        assert program.process.wait(30) == 1
+        assert program.process.wait(LONG_S) == 1
         assert f"Port {server.port} of 127.0.0.1 is taken" in program.log
         assert "make run PORT=" in program.log
 
