@@ -41,7 +41,7 @@ LONGEST_INTERVAL_S = 86_400.0
 MIB = 2**20
 HOST = "host"
 """The kind of its changes."""
-Keep = Callable[[bytes, bytes, Points, Number | None, bool], None]
+Keep = Callable[[bytes, bytes, Points, Number | None, bool, float | None], None]
 """See `Store.keep`."""
 
 
@@ -185,7 +185,8 @@ class Hosts:
             with self._lock:
                 _, seen, _ = self._admit(arrival, latest)
             if seen is not Seen.DUPLICATE:
-                self._keep(document.near, document.far, points, arrival.number, seen is Seen.NEW)
+                up_s, is_newest = arrival.machine.up_s, seen is Seen.NEW
+                self._keep(document.near, document.far, points, arrival.number, is_newest, up_s)
         with self._lock:
             host, seen, verdict = self._admit(arrival, latest)
             if seen is Seen.DUPLICATE:

@@ -20,6 +20,7 @@ from ..logs import quoted
 from ..points import Points
 from . import NotKept, StoreAway
 from .damage import too_many_parts
+from .dating import Dates
 from .events import SERVER_START, Event, Events
 from .journal import Journal, JournalError, Sealed
 from .kept import Kept, NotOurs, Parts, pack, unpack
@@ -89,6 +90,7 @@ class Store:
         self._mender = Mender(target.folder, wall, self._writer.numbers.clear)
         self._questions = Questions(target, self._mender, longest_question_s)
         self.events = Events()
+        self._dates = Dates()
         self._is_closed = False
         self._is_open = False
         """Whether what was there before the start is carried and restored."""
@@ -104,11 +106,20 @@ class Store:
         self._looked_at_s = monotonic()
         self._unmerged: str | None = None
 
-    def keep(self, near: bytes, far: bytes, points: Points, number: Number | None, is_newest: bool) -> None:
-        """Returns when the post, JSON in two objects, is on disk. `is_newest`: it is the latest of its host. Raises
-        NotKept.
+    def keep(
+        self,
+        near: bytes,
+        far: bytes,
+        points: Points,
+        number: Number | None,
+        is_newest: bool,
+        up_s: float | None = None,
+    ) -> None:
+        """Returns when the post, JSON in two objects, is on disk. `is_newest`: it is the latest of its host, which had
+        been up for `up_s`. Raises NotKept.
         """
-        kept = Kept(Parts(near, far), points.packed(), self._wall(), number, is_newest)
+        made_at = self._dates.made_at(number, up_s, self._wall(), is_newest)
+        kept = Kept(Parts(near, far), points.packed(), made_at, number, is_newest)
         try:
             self._journal.append(pack(kept), kept)
         except JournalError as error:
