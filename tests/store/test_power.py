@@ -26,7 +26,7 @@ folder = Path(sys.argv[1])
 store = Store(target_of("", folder), Journal(folder / "journal", 2**24), Days(14, 31, 90, 730))
 store.step(lambda *_: None)
 post = posts.host_post("gpu01", gpus=1)
-store.keep([Coming(Parts(orjson.dumps(post), b"{}"), points_of_post(post), None, True)])
+store.keep([Coming(Parts(orjson.dumps(post), b"{}"), points_of_post(post), None, True, None)])
 store.step(lambda *_: None)
 store.close()
 """

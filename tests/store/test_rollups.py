@@ -73,7 +73,7 @@ class History:
     def put(self, host: str, at_s: float, value: float) -> None:
         cpu = {"cpu_percent": 50, "load_avgs": [value, 0, 0], "num_cpus": 8}
         post = posts.host_post(host, gpus=0, timestamp=at_s, cpu=cpu, disk={}, memory={})
-        self.store.keep([Coming(Parts(orjson.dumps(post), b"{}"), points_of_post(post), None, True)])
+        self.store.keep([Coming(Parts(orjson.dumps(post), b"{}"), points_of_post(post), None, True, None)])
 
     def carry(self) -> None:
         self.store.step(restore_nothing)

@@ -245,8 +245,8 @@ class Hosts:
                 refused[at] = error
                 continue
             if seen is not Seen.DUPLICATE:
-                parts = Parts(document.near, document.far)
-                coming[at] = Coming(parts, post.points, arrival.number, seen is Seen.NEW)
+                parts, up_s = Parts(document.near, document.far), arrival.machine.up_s
+                coming[at] = Coming(parts, post.points, arrival.number, seen is Seen.NEW, up_s)
         try:
             if coming and self._keep:
                 self._keep(list(coming.values()))

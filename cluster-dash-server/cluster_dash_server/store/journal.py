@@ -127,6 +127,13 @@ class Journal:
             os.link(self.path(number), aside)
         return aside
 
+    def move_aside(self, number: int, name: str) -> Path:
+        """A sealed file that can't be read at all is no file of the journal any more. Raises OSError."""
+        with self._writing:
+            aside = self.path(number).rename(self.folder / f"{number:012}.{name}")
+            self._forget(number)
+        return aside
+
     def keep_aside(self, payloads: Iterable[bytes], name: str) -> Path:
         """In a file of their own, which nobody reads but a person. Raises OSError."""
         path = self.folder / name

@@ -38,13 +38,15 @@ class Coming(NamedTuple):
     number: Number | None
     is_newest: bool
     """Of its host."""
+    up_s: float | None
+    """How long its host had been up."""
 
 
 class Kept(NamedTuple):
     document: Parts
     points: Points
     received_s: float
-    """When it came, Unix seconds by the server's clock."""
+    """When it came, Unix seconds by the server's clock; for one that comes late when it was made, see `dating.py`."""
     number: Number | None
     is_newest: bool
     """Of its host, when it came; else it came late."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..config import ConfigError
 from ..config import Store as Settings
 from .journal import Journal, JournalInUse
+from .ownership import why_left_alone
 from .tables import Days
 from .target import StoreUrlError, Target, target_of
 
@@ -34,8 +35,11 @@ def open_store(
     target = _target(settings, state_folder)
     if target is None:
         return None
+    folder = target.folder or state_folder
+    if why := why_left_alone(folder, has_engine=target.folder is not None):
+        raise ConfigError(f"the history is left alone: {why}")
     try:
-        journal = Journal((target.folder or state_folder) / "journal", settings.journal_mib * MIB)
+        journal = Journal(folder / "journal", settings.journal_mib * MIB)
     except JournalInUse as error:
         raise ConfigError(str(error)) from None
     except OSError as error:

@@ -6,6 +6,7 @@ is passed over: reading goes on at the next record whose checksum is right.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 MAGIC = b"cluster-dash journal 1\n"
+ANY_MAGIC = re.compile(rb"cluster-dash journal \d+")
 MARK = b"\xf1REC"
 _HEAD = struct.Struct("<4sII")
 MAX_PAYLOAD_BYTES = 2**27
@@ -24,7 +26,7 @@ class Damage(NamedTuple):
     offset: int
     length: int
     is_tail: bool
-    """At the end of the file, as a process leaves it that ends while it writes."""
+    """As a process leaves the end of its file that ends while it writes."""
 
 
 def record(payload: bytes) -> bytes:
@@ -46,7 +48,25 @@ def read(path: Path) -> Iterator[bytes | Damage]:
         yield payload
         at = start_of_bad = at + _HEAD.size + len(payload)
     if at > start_of_bad:
-        yield Damage(start_of_bad, at - start_of_bad, is_tail=True)
+        yield Damage(start_of_bad, at - start_of_bad, _is_torn(content, start_of_bad))
+
+
+def is_of_another_version(path: Path) -> bool:
+    """Which this one would take for garbage. What can't be read is told of elsewhere."""
+    try:
+        with path.open("rb") as file:
+            first = file.read(len(MAGIC))
+    except OSError:
+        return False
+    is_named_so = ANY_MAGIC.match(first) is not None and first != MAGIC
+    return is_named_so and not any(isinstance(part, bytes) for part in read(path))  # else its first line is damaged
+
+
+def _is_torn(content: bytes, at: int) -> bool:
+    """Whether a record begins there, as far as it was written; a disk that lost its power leaves zeros."""
+    if at == 0:
+        return MAGIC.startswith(content)
+    return MARK.startswith(content[at : at + len(MARK)]) or not content[at:].strip(b"\0")
 
 
 def _payload_at(content: bytes, at: int) -> bytes | None:

@@ -8,6 +8,7 @@ the process ended in between, is the same rows again, which count once.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import threading
 import time
@@ -17,6 +18,8 @@ from typing import Any, NamedTuple
 
 from ..logs import quoted
 from . import NotKept, StoreAway
+from .damage import too_many_parts
+from .dating import Dates
 from .events import SERVER_START, Event, Events
 from .journal import Journal, JournalError, Sealed
 from .kept import Coming, Kept, NotOurs, pack, unpack
@@ -46,6 +49,9 @@ REST = 20.0
 LONGEST_PAUSE_S = 5.0
 MOST_POSTS_AT_ONCE = 5_000
 BEHIND_AFTER_S = 15.0
+NO_FAULT_OF_THE_FILE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Why it can't be read now."""
+LOOK_AFTER_S = 60.0
 CLOCK_STEP_S = 86_400.0
 """So far a clock that is set may bring nothing to its end of life."""
 
@@ -83,6 +89,7 @@ class Store:
         self._mender = Mender(target.folder, wall, self._writer.numbers.clear)
         self._questions = Questions(target, self._mender, longest_question_s)
         self.events = Events(wall)
+        self._dates = Dates()
         self._is_closed = False
         self._is_open = False
         """Whether what was there before the start is carried and restored."""
@@ -95,15 +102,21 @@ class Store:
         """Of the steps since the last that went well."""
         self._offset_s = wall() - monotonic()
         self._is_removing = True
+        self._looked_at_s = monotonic()
+        self._unmerged: str | None = None
 
     def keep(self, coming: Sequence[Coming]) -> None:
         """Returns when all of these posts are on disk. Raises NotKept: then each is there or not."""
-        received_s = self._wall()
-        kept = [Kept(document, points.packed(), received_s, number, new) for document, points, number, new in coming]
+        kept = [self._dated(each) for each in coming]
         try:
             self._journal.append_all([(pack(each), each) for each in kept])
         except JournalError as error:
             raise NotKept(str(error)) from None
+
+    def _dated(self, coming: Coming) -> Kept:
+        document, points, number, is_newest, up_s = coming
+        made_at = self._dates.made_at(number, up_s, self._wall(), is_newest)
+        return Kept(document, points.packed(), made_at, number, is_newest)
 
     @property
     def is_open(self) -> bool:
@@ -127,6 +140,7 @@ class Store:
             else:
                 self._mind_clock()
                 self.flush()
+                self._look_after_parts()
                 if self._has_others_hosts:
                     self._restore(restore, self._latest_known())
         except FAILED as error:
@@ -154,6 +168,16 @@ class Store:
             self._mender.note(
                 "The clock was set by more than a day: no history is removed until it is back or a restart."
             )
+
+    def _look_after_parts(self) -> None:
+        """Of merges in the background nobody is told that they fail. Raises clickhouse_connect's errors."""
+        now_s = self._monotonic()
+        if self._target.folder is None or now_s - self._looked_at_s < LOOK_AFTER_S:
+            return
+        self._looked_at_s = now_s
+        with self._flushing:
+            self._mender.set_unmerged_aside(self._writer.client)
+            self._unmerged = too_many_parts(self._writer.client, self._target.database)
 
     def _begin(self, restore: Restore) -> None:
         """The journal's posts are newer than the store's."""
@@ -269,7 +293,7 @@ class Store:
 
     def notes(self) -> list[str]:
         """What a person should know of since the start, and the server does its work all the same."""
-        return self._mender.notes
+        return [*self._mender.notes, *([self._unmerged] if self._unmerged else [])]
 
     def _mend(self, error: Exception) -> None:
         """What a step failed for, where that is damage."""
@@ -312,7 +336,14 @@ class Store:
     def _read(self, file: Sealed) -> list[Kept]:
         if file.items is not None:
             return file.items
-        return list(self._read_again(file.number))
+        try:
+            return list(self._read_again(file.number))
+        except OSError as error:
+            if self._failures < TRIES - 1 or error.errno in NO_FAULT_OF_THE_FILE:
+                raise
+            aside = self._journal.move_aside(file.number, f"unreadable-{int(self._wall())}")
+            self._mender.note(f"A file of the journal can't be read ({worded(error)}): it is kept as {aside}.")
+            return []
 
     def _read_again(self, number: int) -> Iterator[Kept]:
         """From disk; a file with damage is set aside, and what of it can be read is given."""

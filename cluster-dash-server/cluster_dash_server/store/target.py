@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from .ownership import CLICKHOUSE
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -65,7 +67,7 @@ class Target(NamedTuple):
         get_client = clickhouse_connect.get_client
         if self.folder:
             # `dsn` would take the folder's last part for the database's name.
-            client = get_client(interface="chdb", path=str(self.folder / "clickhouse"))
+            client = get_client(interface="chdb", path=str(self.folder / CLICKHOUSE))
             if faulthandler.is_enabled():  # the engine has put its own handlers over ours, and they hang
                 faulthandler.disable()
                 faulthandler.enable()

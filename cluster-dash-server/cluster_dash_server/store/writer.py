@@ -16,6 +16,7 @@ from ..logs import quoted
 from .columns import Columns, event_time_of
 from .kept import Kept
 from .numbers import Numbers, load_numbers
+from .ownership import note_engine
 from .refusals import AWAY
 from .rollups import Rollups
 from .tables import LATE, POINTS, POSTS, Days, each_row_once, make_tables, merge_seldom
@@ -72,6 +73,8 @@ class Writer:
         """With the tables made where they are missing."""
         if self._client is None:
             client = self._target.connect()
+            if self._target.folder:
+                note_engine(self._target.folder)
             raw_days = make_tables(client, self._target.database, self._days)
             if self._target.folder:
                 merge_seldom(client, self._target.database)
@@ -128,6 +131,8 @@ class Writer:
                 dumped = post.pop(NUMBERS, ())
                 if is_whole:
                     self._note_kept_before(row["host"], dumped)
+                else:
+                    post.get("mole", {}).pop("seq", None)  # its points may be lost, too: it is taken if it comes again
                 found[row["host"]] = Latest(post, row["ms"] / 1000)
         return found
 
