@@ -331,3 +331,24 @@ def test_only_the_servers_own_user_reaches_what_answers(start: Callable[[str], S
             assert b"error" in asking.recv(1000), text
     done(tmp_path / "state", "backup", tmp_path / "backup")
     assert server.get("/health").json() == {"status": "ok"}
+
+
+def test_buckets_have_the_points_of_the_backup_and_those_that_were_there(
+    start: Callable[[str], Server], tmp_path: Path
+) -> None:
+    """Within one minute: of buckets alone nobody could tell."""
+    hour_s = time.time() // 3600 * 3600 - 5 * 3600
+
+    def counts(server: Server) -> list[int]:
+        asked: dict[str, Any] = {"metric": "sys.load_1m", "from": hour_s, "to": hour_s + 7200, "points": 2}
+        found = requests.get(server.url + "/api/series", params=asked, timeout=30).json()["series"]
+        return [count for series in found for count in series.get("count", ())]
+
+    for name, after_s in (("old", 0), ("new", 30)):
+        server = start(name)
+        for number in range(1, 11):
+            assert server.post(post("gpu01", number, hour_s + after_s + number)).ok
+        until(lambda server=server: counts(server) == [10], LONG_S)
+    done(tmp_path / "old", "backup", tmp_path / "backup")
+    done(tmp_path / "new", "restore", tmp_path / "backup")
+    until(lambda: counts(server) == [20], LONG_S)

@@ -16,49 +16,13 @@ from typing import Any
 import posts
 import pytest
 import requests
-from processes import LONG_S, ROOT, SERVE, Program, Server, until
+from engine import PASSWORD, USER, EngineServer
+from processes import LONG_S, ROOT, SERVE, Server, until
 
 pytestmark = pytest.mark.slow
 
 BEGAN_AT = time.time() - 600
-USER, PASSWORD = "lab", "pass/w@rd %41"
 SEED = (ROOT / "tests/store/seed_table.sql").read_text()
-
-
-class EngineServer(Program):
-    """Keeps its tables and its port over restarts."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = 0
-        folder.mkdir()
-        super().__init__([], folder / "engine.log")
-
-    def start(self) -> EngineServer:
-        script = str(ROOT / "tests/store/engine_server.py")
-        self.command = [sys.executable, script, str(self.folder), str(self.port), USER, PASSWORD]
-        already = self.log.count("listens on")
-        super().start()
-        until(lambda: self.log.count("listens on") > already, LONG_S, "the engine does not listen")
-        self.port = int(self.log.rsplit(":", 1)[1])
-        return self
-
-    def ask(self, sql: str) -> str:
-        answer = requests.post(
-            f"http://127.0.0.1:{self.port}/", data=sql.encode(), auth=(USER, PASSWORD), timeout=LONG_S
-        )
-        assert answer.ok, answer.text
-        return answer.text.strip()
-
-    def order(self, fault: str) -> None:
-        (self.folder / "fault").write_text(fault)
-
-    def had(self, fault: str) -> int:
-        path = self.folder / "faults"
-        return path.read_text().splitlines().count(fault) if path.exists() else 0
-
-    def heal(self) -> None:
-        (self.folder / "fault").unlink()
 
 
 @pytest.fixture

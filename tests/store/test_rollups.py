@@ -14,11 +14,14 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import posts
 import pytest
 import requests
+from clickhouse_connect.driver.httputil import close_managers
+from engine import PASSWORD, USER, EngineServer
 from processes import LONG_S, SERVE, Server, until
 
 from cluster_dash_server.points import points_of_post
@@ -279,6 +282,40 @@ def test_points_that_come_later_than_they_are_kept_are_rolled_up(history: Callab
         here.roll(2)
     found = tiers(here.rows)
     assert [found[tier.bucket_s, at_s, "gpu01", METRIC][:5] for tier in TIERS] == [(5, 5, 0, 40, 100)] * 3
+
+
+@pytest.mark.slow
+def test_servers_with_one_store_roll_up_for_each_other(tmp_path: Path) -> None:
+    """One brings a point whose minute the other has made already, and is killed before it makes any."""
+    at_s = START_S + HOUR_S
+    with EngineServer(tmp_path / "engine") as engine:
+        url = f"http://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{engine.port}/shared"
+        target = target_of(url, tmp_path)
+        assert target
+
+        def open_one(name: str, now_s: int) -> History:
+            here = History(target, tmp_path / name, DAYS)
+            here.now_s = now_s
+            here.carry()
+            return here
+
+        first, second = open_one("first", at_s), open_one("second", at_s)
+        first.now_s = second.now_s = at_s + 90
+        first.put("gpu01", at_s + 5, 1.0)
+        first.carry()
+        first.roll(1)
+        second.put("gpu01", at_s + 30, 2.0)
+        second.carry()
+        second.close()
+        second = open_one("second", at_s + 2 * HOUR_S)
+        second.roll(1)
+        first.now_s = second.now_s
+        first.roll(1)
+        assert tiers(first.rows)[HOUR_S, at_s, "gpu01", METRIC][0] == 2
+        for here in (first, second):
+            assert here.store.rollups.ends[0] == at_s + 2 * HOUR_S - MINUTE_S
+            here.close()
+    close_managers()  # else a connection to the engine stays open
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..store.tables import DUE, LATE, POINTS, UNTIL
 from .link import Link
 from .manifest import NAME, VERSION, Manifest, Stored, read_pieces, rows_of, write_file
 from .tables import Table, read_days, read_tables
@@ -30,7 +31,7 @@ def make_backup(link: Link, folder: Path, settings: list[Path], made_at: str, se
     with new_folder(folder) as partial:
         link.carry()
         files: list[Stored] = []
-        for table in read_tables(link):
+        for table in sorted(read_tables(link), key=_place):
             for day in read_days(link, table) if table.time else [""]:
                 file = _copy(link, table, day, partial)
                 say(f"{file.path}: {file.rows:,} rows")
@@ -68,6 +69,13 @@ def sync_folder(folder: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
+
+
+def _place(table: Table) -> int:
+    """What is up to when rolled up is told of a time before the points, which minutes are due of a time after them: so
+    a point that is no bucket's yet will be one's.
+    """
+    return {UNTIL: 0, POINTS: 1, LATE: 2, DUE: 3}.get(table.name, 4)
 
 
 def _copy(link: Link, table: Table, day: str, folder: Path) -> Stored:

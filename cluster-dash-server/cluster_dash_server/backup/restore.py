@@ -4,15 +4,23 @@ that is there already is the same row.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet
+
+from ..store.tables import AGAIN, DONE, LATE, POINTS, UNTIL
 from .link import Link
 from .make import SETTINGS, sync_folder
 from .manifest import Manifest, Stored, read_pieces, write_file
 from .tables import Table, read_tables
 
+PARQUET: Any = pyarrow.parquet  # it has no types
 Say = Callable[[str], None]
 
 
@@ -27,9 +35,42 @@ def restore_backup(link: Link, folder: Path, manifest: Manifest, say: Say) -> No
     files = [file for file in manifest.files if file.table]
     for file in files:
         _check(link, tables.get(file.table), file)
+    again: list[int] = []
+    """From when on minutes are to be made anew, Unix seconds."""
     for file in files:
-        link.write(tables[file.table].full_name, list(file.columns), read_pieces(folder / file.path))
+        table = tables[file.table]
+        if file.table == UNTIL:
+            again += _rolled_up_until(folder / file.path)
+            continue
+        before = _points_of_day(link, table, file)
+        link.write(table.full_name, list(file.columns), read_pieces(folder / file.path))
+        if before and _points_of_day(link, table, file) > before:
+            again.append(int(datetime.fromisoformat(file.day).replace(tzinfo=UTC).timestamp()))
         say(f"{file.path}: {file.rows:,} rows")
+    if again:  # once all is there
+        _roll_up_again(link, tables[UNTIL], min(again))
+
+
+def _points_of_day(link: Link, table: Table, file: Stored) -> int:
+    """0 for other tables: buckets of minutes that had no points before are those of the backup."""
+    if table.name not in (POINTS, LATE) or not file.day:
+        return 0
+    once = " FINAL" if table.merges_repeated_rows else ""
+    sql = f"SELECT toUInt64(count()) AS n FROM {table.full_name}{once} WHERE {table.of_day}"  # noqa: S608
+    return link.ask(sql, {"day": file.day})[0]["n"]
+
+
+def _rolled_up_until(path: Path) -> list[int]:
+    """Of the server that the backup is of."""
+    rows = PARQUET.read_table(path).to_pylist()
+    return [int(row["minute"].timestamp()) for row in rows if row["id"] in (DONE, AGAIN) and row["minute"].timestamp()]
+
+
+def _roll_up_again(link: Link, table: Table, from_s: int) -> None:
+    written = io.BytesIO()
+    minute = pa.array([from_s], pa.timestamp("s", tz="UTC"))
+    PARQUET.write_table(pa.table({"id": pa.array([AGAIN]), "minute": minute}), written)
+    link.write(table.full_name, ["id", "minute"], [written.getvalue()])
 
 
 def restore_settings(folder: Path, manifest: Manifest, places: dict[str, Path], say: Say) -> None:

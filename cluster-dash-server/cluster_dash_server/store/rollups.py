@@ -5,6 +5,7 @@ later. It is always made anew from the points, each counted once, so neither ord
 added up as it comes. Each longer tier is made of the one before. A bucket is never replaced by one of fewer points
 (`tables.py`): what it was made of may have been kept for a shorter time.
 
+Several servers may have one ClickHouse server for their store: whoever comes first makes a minute, for all of them.
 What is still to do stands in two small tables before the journal lets go of the points. Points that come so late that
 `metric_points` may lose them before they are rolled up stand in a table of their own as well.
 """
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from .tables import DUE, LATE, TIERS, UNTIL
+from .tables import AGAIN, CLAIMED, DONE, DUE, LATE, TIERS, UNTIL
 from .target import Client, Target
 
 log = logging.getLogger(__name__)
@@ -101,6 +102,10 @@ class Rollups:
         self._client: Client | None = None
         self._is_closed = False
         self._trouble: str | None = None
+        self._has_others = target.folder is None
+        """Another server may roll up the same."""
+        self._looks_again = True
+        """At its table."""
 
     def open(self, client: Client, points: str, days: tuple[int | None, ...]) -> None:
         """Reads what is to do; `inserting` is held. `points` is what to ask instead of `metric_points`. `days`: how
@@ -109,8 +114,8 @@ class Rollups:
         self._points, self._days = points, days
         if self._until_s is not None:
             return  # it is known, and a connection was lost in between
-        until_s, due = self._read_table(client)
-        self._add_due(due)
+        self._add_due(self._read_due(client))
+        until_s = self._read_marks(client).get(DONE)
         if until_s is None:
             self._set_until(client, self._first_s(client))
         else:
@@ -121,6 +126,8 @@ class Rollups:
         errors: then they are to be inserted again.
         """
         claimed_s = self._claimed_s
+        if self._has_others:
+            claimed_s = max(claimed_s, self._read_marks(client).get(CLAIMED, 0))
         late = {(host, int(time_s) // MINUTE_S * MINUTE_S) for host, time_s in points if time_s < claimed_s}
         new = [(host, minute) for host, minute in late if host not in self._due.get(minute, ())]
         self._write_due(client, new, is_due=True)
@@ -139,7 +146,7 @@ class Rollups:
         """
         until_s = self._until_s or 0
         due = [minute for minute in (*self._doing, *list(self._due)) if minute >= until_s - FRESH_S]
-        until_s = min(due, default=until_s)
+        until_s = min([until_s, *due])
         return [until_s // tier.bucket_s * tier.bucket_s for tier in TIERS]
 
     @property
@@ -163,6 +170,10 @@ class Rollups:
             self._trouble = None
         return max(PAUSE_S, REST * (self._monotonic() - began))
 
+    def look_again(self) -> None:
+        """Somebody has put a backup's rows into the tables."""
+        self._looks_again = True
+
     def end(self) -> None:
         """No further step begins; one that is interrupted now says nothing of it."""
         self._is_closed = True
@@ -185,13 +196,16 @@ class Rollups:
             if closed_s < start_s:  # the clock was ahead: minutes were taken for ended that hadn't begun
                 start_s = closed_s
                 self._set_until(client, start_s)
+                self._mark(client, CLAIMED, start_s)
             self._claimed_s = start_s
-        self._make_late(client, start_s)
         start_s = self._look_at_table(client, start_s, closed_s)
+        self._make_late(client, start_s)
         end_s = self._end_of_portion(client, start_s, closed_s)
         if end_s > start_s:
             with self._inserting:
                 self._claimed_s = end_s
+            if self._has_others and self._read_marks(client).get(CLAIMED, 0) < end_s:
+                self._mark(client, CLAIMED, end_s)
             self._make(client, Work(start_s, end_s, []), end_s)
             self._set_until(client, end_s)
 
@@ -202,7 +216,7 @@ class Rollups:
         ends_at = self._monotonic() + PAUSE_S / REST
         while True:
             with self._inserting:
-                late, pairs = self._take_late()
+                late, pairs = self._take_late(until_s)
             if late is None:
                 return
             try:
@@ -218,26 +232,41 @@ class Rollups:
                 return
 
     def _look_at_table(self, client: Client, start_s: int, closed_s: int) -> int:
-        """Where to go on. A backup that was restored has points since, and minutes that were due."""
-        if start_s >= closed_s:
+        """Where to go on. A backup that was restored has points since, and minutes that were due; another server may be
+        further.
+        """
+        if start_s >= closed_s and not self._looks_again:
             return start_s
-        until_s, due = self._read_table(client)
-        if until_s is None or until_s >= start_s:
-            return start_s
+        marks = self._read_marks(client)
+        done_s, again_s = marks.get(DONE, start_s), marks.get(AGAIN, start_s)
+        until_s = min(done_s, again_s, start_s)
+        is_back = until_s < start_s or AGAIN in marks
+        if not is_back and self._has_others:
+            until_s = max(start_s, min(done_s, closed_s))
+        due = self._read_due(client) if is_back else []
         with self._inserting:
             self._add_due(due)
             self._until_s = self._claimed_s = until_s
+        if AGAIN in marks:
+            self._set_until(client, until_s)
+            self._mark(client, AGAIN, 0)
+        self._looks_again = False
         return until_s
 
-    def _read_table(self, client: Client) -> tuple[int | None, list[tuple[str, int]]]:
-        """Up to where minutes are done, None where nothing says it, and what is due before."""
-        minute = "SELECT toUnixTimestamp(minute) AS at"
-        due = _rows(client, f"{minute}, host FROM {self._database}.{DUE} FINAL WHERE is_due = 1")
-        found = _rows(client, f"{minute} FROM {self._database}.{UNTIL} FINAL")
-        return (found[0]["at"] if found else None), [(row["host"], row["at"]) for row in due]
+    def _read_marks(self, client: Client) -> dict[int, int]:
+        """Unix seconds by the row's number, without those that are 0."""
+        marks = f"SELECT id, toUnixTimestamp(minute) AS at FROM {self._database}.{UNTIL} FINAL"  # noqa: S608
+        return {row["id"]: row["at"] for row in _rows(client, marks) if row["at"]}
+
+    def _read_due(self, client: Client) -> list[tuple[str, int]]:
+        due = f"SELECT toUnixTimestamp(minute) AS at, host FROM {self._database}.{DUE} FINAL WHERE is_due = 1"  # noqa: S608
+        return [(row["host"], row["at"]) for row in _rows(client, due)]
+
+    def _mark(self, client: Client, mark: int, at_s: int) -> None:
+        client.command(f"INSERT INTO {self._database}.{UNTIL} SELECT {mark}, toDateTime({at_s}, 'UTC')")
 
     def _set_until(self, client: Client, until_s: int) -> None:
-        client.command(f"INSERT INTO {self._database}.{UNTIL} SELECT 0, toDateTime({until_s}, 'UTC')")
+        self._mark(client, DONE, until_s)
         self._until_s = self._claimed_s = until_s
 
     def _make(self, client: Client, work: Work, until_s: int) -> None:
@@ -273,11 +302,13 @@ class Rollups:
         ]
         return f"(SELECT DISTINCT * FROM ({' UNION ALL '.join(pieces)}))"  # noqa: S608
 
-    def _take_late(self) -> tuple[Work | None, list[tuple[str, int]]]:
-        """The oldest minutes that are due, with their hosts; they are due no more. `inserting` is held."""
+    def _take_late(self, until_s: int) -> tuple[Work | None, list[tuple[str, int]]]:
+        """The oldest minutes that are due, with their hosts; they are due no more. One that another server makes now
+        stays due. `inserting` is held.
+        """
         pairs: list[tuple[str, int]] = []
         hosts: set[str] = set()
-        minutes = sorted(self._due)
+        minutes = sorted(minute for minute in self._due if minute < until_s)
         last = minutes[0] if minutes else 0
         self._doing = tuple(minutes)
         for minute in minutes:

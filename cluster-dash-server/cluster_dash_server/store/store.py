@@ -269,8 +269,9 @@ class Store:
         return Facts(not self._trouble, behind_s, self._journal.bytes, self._journal.most_bytes)
 
     def look_for_hosts(self) -> None:
-        """The next step gives those that nobody knows to `restore`, as a start does."""
+        """A backup was restored: the next step gives those that nobody knows to `restore`, as a start does."""
         self._has_others_hosts = True
+        self.rollups.look_again()
 
     def ask(self, sql: str, parameters: dict[str, Any]) -> Any:
         """An Arrow table. `{table}` in the SQL stands for `metric_points`, a repeated row once; `{metric_points_1m}`

@@ -16,6 +16,9 @@ POSTS = "host_posts"
 EVENTS = "events"
 DUE = "rollups_due"
 UNTIL = "rollups_until"
+DONE, CLAIMED, AGAIN = 0, 1, 2
+"""Of UNTIL's rows: all minutes before are rolled up; are rolled up or being so; from there on they are to be made anew,
+where it isn't 0."""
 
 
 class Tier(NamedTuple):
@@ -96,7 +99,7 @@ _TABLES = {
     TTL minute + INTERVAL {days} DAY
     SETTINGS old_parts_lifetime = 5
     """,
-    # One row: all minutes before are rolled up.
+    # A row for each of DONE, CLAIMED and AGAIN.
     UNTIL: """
         id UInt8,
         minute DateTime('UTC')
