@@ -290,6 +290,18 @@ def swipe(page: Page, start: tuple[float, float], end: tuple[float, float]) -> N
     session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
 
+def test_paper_is_light_and_has_the_charts_below_the_screen_too(browser: Browser, filled: Server) -> None:
+    with watch(browser, filled, color_scheme="dark", viewport={"width": 700, "height": 400}) as watched:
+        page = open_charts(watched, "?range=6h")
+        expect(chart(page, "Disks").locator("canvas")).to_have_count(0)
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        expect(chart(page, "Disks").locator("canvas")).to_have_count(1, timeout=WAIT_MS)
+        paper = "getComputedStyle(document.documentElement).getPropertyValue('--card')"
+        assert page.evaluate(paper) == "#fff"
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert page.evaluate(paper) != "#fff"
+
+
 def test_a_store_that_is_away_is_told_and_asked_again(browser: Browser, filled: Server) -> None:
     page = browser.new_page()
     told = {"success": False, "msg": "the store is away"}

@@ -6,7 +6,7 @@ import { moved, placesOf } from "../../cluster-dash-server/cluster_dash_server/s
 import { knownOf, lacking, lifeOf, touches } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/known.js";
 import { inOrder, looksOf } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/lines.js";
 import { beside, boundsOf, closer, rangeOf, searchOf, spanOf, wider } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/range.js";
-import { appended, columnsOf, longestStep, near, newest, stepOf } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/series.js";
+import { appended, columnsOf, lonely, longestStep, near, newest, stepOf } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/series.js";
 import { moment, spanned, tickLabels } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/times.js";
 import { fitted, topOf } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/units.js";
 import { wrapped } from "../../cluster-dash-server/cluster_dash_server/static/scripts/history/words.js";
@@ -97,6 +97,12 @@ test("the value near a place is that of its line, and none across a gap", () => 
   assert.equal(near([5, undefined, undefined, 7], 1, 2), 5);
   assert.equal(near([undefined, undefined, undefined, 7], 0, 2), null);
   assert.equal(near([5, undefined, null, 7], 2, 2), null);
+});
+
+test("a point between two breaks is found, as no line goes there", () => {
+  assert.deepEqual(lonely([1, null, undefined, 2, undefined, null, 3, 4, null, 5]), [0, 3, 9]);
+  assert.deepEqual(lonely([1, undefined, 2]), []);
+  assert.deepEqual(lonely([]), []);
 });
 
 test("a gap is longer than is usual between two points, at the range's ends too", () => {

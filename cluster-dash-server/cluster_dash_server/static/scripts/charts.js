@@ -2,7 +2,8 @@
 
 import { ask, every, showAnswered, showLost } from "./freshness.js";
 import { byId } from "./overview/dom.js";
-import { draw, onThemeChange } from "./plot.js";
+import { draw } from "./plot.js";
+import { onThemeChange } from "./theme.js";
 
 const container = byId("figures");
 /** @type {import("./plot.js").Figure[]} */

@@ -65,8 +65,3 @@ export function draw(element, figure) {
   const { Plotly } = /** @type {WithPlotly} */ (/** @type {unknown} */ (globalThis));
   return Plotly.react(element, data, themed({ uirevision: "same", ...layout }), CONFIG);
 }
-
-/** @param {() => void} redraw */
-export function onThemeChange(redraw) {
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-}

@@ -1,7 +1,8 @@
 // A chart of made-up numbers: shows that this browser draws charts, without any host.
 
 import { byId } from "./overview/dom.js";
-import { draw, onThemeChange } from "./plot.js";
+import { draw } from "./plot.js";
+import { onThemeChange } from "./theme.js";
 
 const steps = Array.from({ length: 60 }, (_, step) => step);
 const figure = {

@@ -3,7 +3,8 @@
 import { ask, every, showAnswered, showLost } from "./freshness.js";
 import { barsOf, figureOf } from "./gpuMemory.js";
 import { byId } from "./overview/dom.js";
-import { colours, draw, onThemeChange } from "./plot.js";
+import { colours, draw } from "./plot.js";
+import { onThemeChange } from "./theme.js";
 
 /** @type {import("./gpuMemory.js").Hosts} */
 let latest = {};

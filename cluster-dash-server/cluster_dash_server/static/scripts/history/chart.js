@@ -1,7 +1,7 @@
 // One chart of the page: asks the store for its series, draws them, and has a legend, a menu and a word on what it lacks.
 
 import { make, setText } from "../overview/dom.js";
-import { counted, duration, number } from "../overview/wording.js";
+import { counted, duration, number, printable } from "../overview/wording.js";
 import { Away, ask, serverNow } from "./ask.js";
 import { gapsOf, told } from "./gaps.js";
 import { Keys } from "./keys.js";
@@ -184,6 +184,7 @@ export class Chart {
     this.#tell("");
     if (series.length === 0) return;
     this.#draw();
+    this.element.classList.add("drawn");
     if (!this.plot.isPointed) this.#showLegend(this.#now);
     this.keys.describe(`${this.spec.title} in ${unit}, ${counted(series.length, "line")}, ${moment(span.from)} to ${moment(span.to)}`);
   }
@@ -232,8 +233,8 @@ export class Chart {
     if (!canvas) return;
     const { host } = this.around;
     const shown = this.#looks.filter(({ name }) => !this.legend.hidden.has(name));
-    const title = `${host}: ${this.spec.title} in ${this.#unit}, ${moment(this.span.from)} to ${moment(this.span.to)}`;
-    const blob = await pictureOf(canvas, title, shown);
+    const when = `${moment(this.span.from)} to ${moment(this.span.to)}, ${host}`;
+    const blob = await pictureOf(canvas, `${this.spec.title} in ${this.#unit}`, printable(when), shown);
     if (blob) download(blob, `${host} ${this.spec.title}.png`);
     this.menu.open = false;
   }

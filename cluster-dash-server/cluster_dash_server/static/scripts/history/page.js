@@ -2,11 +2,11 @@
 
 import { every } from "../freshness.js";
 import { byId, make, setText } from "../overview/dom.js";
+import { onThemeChange } from "../theme.js";
 import { Away, ask, inTurn, serverNow } from "./ask.js";
 import { Chart } from "./chart.js";
 import { knownOf, lacking, lifeOf, touches } from "./known.js";
 import { closing } from "./menu.js";
-import { onThemeChange } from "./plot.js";
 import { PRESETS, USUAL, beside, boundsOf, closer, rangeOf, searchOf, spanOf, wider } from "./range.js";
 import { day, spanned } from "./times.js";
 
@@ -118,7 +118,8 @@ function showControls() {
     if (link.getAttribute("data-range") === name) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
   }
-  setText(shownSpan, "preset" in range ? "" : spanned(span));
+  setText(shownSpan, spanned(span));
+  shownSpan.classList.toggle("on-paper", "preset" in range);
   backButton.hidden = "preset" in range;
   laterButton.disabled = span.to >= serverNow() - 1;
 }
@@ -214,6 +215,7 @@ async function follow() {
   if (serverNow() - knownAt > (known.size > 0 ? LEARN_EVERY_S : 0)) await learnMore();
   if (!("preset" in range) || container.classList.contains("lost")) return;
   span = boundsOf(range, serverNow());
+  setText(shownSpan, spanned(span));
   if (span.to - eventsUpTo > EVENTS_EVERY_S) loadEvents();
   for (const chart of charts) {
     if (!chart.isVisible || !loaded.has(chart)) continue;
@@ -256,6 +258,9 @@ closing(hints, /** @type {HTMLElement} */ (hints.firstElementChild));
 addEventListener("popstate", () => show(rangeOf(location.search)));
 addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !("preset" in range)) back();
+});
+addEventListener("beforeprint", () => {
+  for (const chart of charts) if (!loaded.has(chart) && mayHave(chart)) load(chart); // on the paper that is printed next
 });
 onThemeChange(() => charts.forEach(({ plot }) => plot.redraw()));
 

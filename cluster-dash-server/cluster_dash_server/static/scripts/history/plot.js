@@ -2,6 +2,7 @@
 
 import uPlot from "../vendor/uPlot.esm.js";
 import { byFinger } from "./finger.js";
+import { lonely } from "./series.js";
 import { tickLabels } from "./times.js";
 import { topOf } from "./units.js";
 import { wrapped } from "./words.js";
@@ -29,7 +30,7 @@ const HEIGHT_PX = 210;
 const BAND_OPACITY = 0.18; // of one or two lines together
 const LEAST_DRAG_PX = 5;
 const PX_A_MARK = 10;
-/** With so much room each point is marked too: a single one makes no line. */
+/** With so much room each point is marked too; one between gaps is always, as it makes no line. */
 const POINT_PX = 4;
 const MANY_LINES = 20;
 const NEAR_PX = 14;
@@ -75,7 +76,7 @@ export class Plot {
     const lines = columns.lines.flatMap(({ line, low, high }) => (low && high ? [line, high, low] : [line]));
     const data = /** @type {uPlot.AlignedData} */ ([columns.times, ...lines]);
     this.#lineSeries = lines.length > looks.length ? 3 : 1;
-    this.#isMarked = columns.times.length * PX_A_MARK <= this.element.clientWidth;
+    this.#isMarked = (columns.stepS / (shown.span.to - shown.span.from)) * this.element.clientWidth >= PX_A_MARK;
     const shape = JSON.stringify([looks, this.#lineSeries, this.#isMarked]);
     if (this.#drawn && shape === this.#shape) {
       this.#drawn.setData(data);
@@ -267,14 +268,13 @@ function isBeside(plot, at) {
   return Math.abs(plot.valToPos(plot.data[0][at] ?? 0, "x") - (plot.cursor.left ?? 0)) <= NEAR_PX;
 }
 
+/** @type {uPlot.Series.Points.Filter} */
+const filter = (plot, series, isMarked) => (isMarked ? null : lonely(/** @type {import("./series.js").Column} */ (plot.data[series])));
+
 /** @param {Look} look @param {boolean} hasBand @param {boolean} isMarked @param {number} lines @returns {uPlot.Series[]} */
 function seriesOf({ colour: stroke, dash }, hasBand, isMarked, lines) {
-  const line = { stroke, dash, width: lines > MANY_LINES ? 1 : 1.5, points: { show: isMarked, size: POINT_PX, fill: stroke } };
+  const points = { show: isMarked, size: POINT_PX, fill: stroke, filter };
+  const line = { stroke, dash, width: lines > MANY_LINES ? 1 : 1.5, points };
   const edge = { points: { show: false } };
   return hasBand ? [line, edge, edge] : [line];
-}
-
-/** @param {() => void} redraw */
-export function onThemeChange(redraw) {
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 }

@@ -133,6 +133,21 @@ export function largest(series) {
   return most;
 }
 
+/** The places with a break on each side: no line goes there. @param {Column} column */
+export function lonely(column) {
+  /** @type {number[]} */
+  const found = [];
+  let sinceBreak = 0;
+  let last = -1;
+  column.forEach((value, at) => {
+    if (value === undefined) return;
+    if (value === null && sinceBreak === 1) found.push(last);
+    sinceBreak = value === null ? 0 : sinceBreak + 1;
+    last = at;
+  });
+  return sinceBreak === 1 ? [...found, last] : found;
+}
+
 /** What stands nearest to a place of a column, up to `within` places away. @param {Column} column @param {number} at @param {number} within */
 export function near(column, at, within) {
   for (let away = 0; away <= within; away++) {
