@@ -488,6 +488,18 @@ def test_a_host_that_posts_or_goes_before_its_turn_is_told_right() -> None:
     assert second.totals["hosts"] == 5
 
 
+def test_who_comes_again_after_the_rows_were_forgotten_is_told_what_time_has_changed() -> None:
+    site = Site()
+    site.post("gpu0")
+    site.post("gpu1")
+    first = site.fleet.look()
+    site.mono_s += 700
+    site.fleet.rest()
+    site.post("gpu1")
+    shown = rows_of(site.fleet.look(first.version))
+    assert {name: row["is"] for name, row in shown.items()} == {"gpu0": "offline", "gpu1": "up"}
+
+
 def test_who_comes_after_minutes_in_which_nobody_looked_gets_portions_too(made: list[str]) -> None:
     site = Site()
     for number in range(6):
