@@ -17,6 +17,7 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 _THOROUGH_EVERY_S = 60.0
+_PATIENCE_S = (0.3, 0.1, 0.1)  # by itself, once it is asked to, once it is told to
 _START = "import sys; sys.path += sys.argv[3:]; from cluster_dash_mole.nvml_child import main; main()"
 
 
@@ -82,7 +83,7 @@ class NvmlProcess:
     def close(self) -> None:
         """End it, in half a second at most. What even SIGKILL can't end waits in the driver and ends with its call."""
         self.let_end()
-        for patience_s, give_up in ((0.3, self._popen.terminate), (0.1, self._popen.kill), (0.1, lambda: None)):
+        for patience_s, give_up in zip(_PATIENCE_S, (self._popen.terminate, self._popen.kill, lambda: None)):
             try:
                 self._popen.wait(patience_s)
             except subprocess.TimeoutExpired:

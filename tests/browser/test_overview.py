@@ -463,11 +463,11 @@ def test_what_has_the_focus_is_never_covered(browser: Browser, lab: Lab, size: t
         keys = ["Tab"] * 50 + ["Shift+Tab"] * 45 + ["Tab"] * 45
         for key in keys:
             page.keyboard.press(key)
-            assert page.evaluate(COVERED) is None, key
+            until(lambda: page.evaluate(COVERED) is None, message=key)
         page.locator("#rows .tile").first.focus()
         for key in [*["ArrowDown"] * 24, *["ArrowUp"] * 24]:
             page.keyboard.press(key)
-            assert page.evaluate(COVERED) is None, key
+            until(lambda: page.evaluate(COVERED) is None, message=key)
 
 
 # On what it is looked at

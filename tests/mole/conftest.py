@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from nvml_standin import NvmlStandin, compile_standin
 
+from cluster_dash_mole import nvml_pipe
 from mole.gpu_host import Host
-from mole.peers import MOLE_FOLDER, MoleProcess, Peer
+from mole.peers import LONG_S, MOLE_FOLDER, MoleProcess, Peer
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +46,12 @@ def make_standin(
 def standin(make_standin: Callable[..., NvmlStandin]) -> NvmlStandin:
     """A stand-in with every function."""
     return make_standin()
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    """A process of NVML that is killed is waited for on a busy machine too, else it would be left behind."""
+    monkeypatch.setattr(nvml_pipe, "_PATIENCE_S", (0.3, LONG_S, LONG_S))
 
 
 @pytest.fixture

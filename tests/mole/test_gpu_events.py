@@ -20,7 +20,7 @@ def test_an_xid_is_told_once_with_its_gpu_and_meaning(standin: NvmlStandin, host
     standin.set(Gpu(), Gpu(), faults=(f"event 1 1 {XID} 79",))
     host.gpus()
     [event] = host.events
-    assert abs(event.pop("time") - time.time()) < 5
+    assert abs(event.pop("time") - time.time()) < 60
     assert event == {"kind": "xid", "device": 1, "text": "XID 79: the GPU has fallen off the bus", "data": {"code": 79}}
     host.gpus()
     assert len(host.events) == 1

@@ -12,9 +12,10 @@ import psutil
 import pytest
 from nvml_standin import Gpu, NvmlStandin, gpu_uuid, without_library
 
+from cluster_dash_mole import nvml_pipe
 from cluster_dash_mole.nvml_process import NO_LIBRARY, format_time
 from mole.gpu_host import H100_0, Host, nvml_processes
-from mole.peers import PROMPT_S, wait_until
+from mole.peers import LONG_S, PROMPT_S, wait_until
 from mole.test_driver import CLOSED, install, load_driver
 
 
@@ -218,7 +219,8 @@ def test_what_the_library_prints_does_not_get_between_the_answers(standin: NvmlS
     assert H100_0 in host.gpus()
 
 
-def test_closing_shuts_nvml_down(standin: NvmlStandin, host: Host) -> None:
+def test_closing_shuts_nvml_down(standin: NvmlStandin, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvml_pipe, "_PATIENCE_S", (LONG_S,) * 3)
     standin.set(Gpu())
     host.gpus()
     host.collector.close()

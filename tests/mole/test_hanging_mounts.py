@@ -102,7 +102,7 @@ class Watch:
     def entry(self, name: str, post: dict[str, Any] | None = None) -> dict[str, Any]:
         """Of the last post, or of this one; empty when it has none."""
         if post is None:
-            post = self.peer.posts[-1] if self.peer.posts else {"disk": {}}
+            post = next((post for post in reversed(self.peer.posts) if "disk" in post), {"disk": {}})
         return post["disk"].get(str(self.mounts.points[name]), {})
 
     def is_measured(self, name: str) -> bool:
@@ -144,7 +144,7 @@ def test_twenty_dead_mounts_are_shown_as_stale_and_stop_nothing(
     posts = peer.posts[first:]
     times = [post["mole"]["mono_s"] for post in posts]
     pauses = sorted(after - before for before, after in zip(times, times[1:]))
-    assert pauses[len(pauses) * 3 // 4] < INTERVAL_S + 1  # a busy machine may hold up a few
+    assert pauses[len(pauses) * 3 // 4] < 3  # a busy machine may hold up a few
     assert sum(watch.entry("alive", post).get("percent_used") == 75 for post in posts) > len(posts) // 2
     assert all(post["cpu"]["cpu_percent"] is not None for post in posts)
     helpers = [child for child in psutil.Process(mole.process.pid).children() if "mounts_child" in str(child.cmdline())]

@@ -80,7 +80,7 @@ def test_a_hostname_cannot_steer_the_terminal(client: FlaskClient) -> None:
 def test_dashboard_data_has_the_originals_fields(client: FlaskClient) -> None:
     client.post("/", json=posts.host_post("gpu01", gpu={**two_gpus(), "gpu_error": posts.GPU_ERROR}))
     body: Any = client.get("/api/dashboard-data").json
-    assert abs(body["timestamp"] - time.time()) < 10
+    assert abs(body["timestamp"] - time.time()) < 60
     assert body["servers"] == {
         "gpu01": {
             "status": "online",

@@ -28,7 +28,7 @@ def test_a_valid_post_is_stored_and_answered_as_the_original_does(client: FlaskC
 
 def test_a_mole_is_told_the_servers_time(client: FlaskClient) -> None:
     answer: Any = client.post("/", json=posts.host_post()).json
-    assert abs(answer.pop("server_time") - time.time()) < 5
+    assert abs(answer.pop("server_time") - time.time()) < 60
     assert answer == {"success": True, "msg": "stored result"}
 
 

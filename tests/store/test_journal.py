@@ -52,15 +52,15 @@ def test_an_append_returns_after_the_disk_has_it_and_not_before(tmp_path: Path) 
 
     def sync(_file: int) -> None:
         asked.set()
-        assert synced.wait(10)
+        assert synced.wait(60)
 
     journal = Journal(tmp_path, MIB, sync)
     with ThreadPoolExecutor(1) as pool:
         appending = pool.submit(journal.append, b"post", 1)
-        assert asked.wait(10)
+        assert asked.wait(60)
         assert not appending.done()
         synced.set()
-        appending.result(10)
+        appending.result(60)
     journal.close()
 
 
@@ -71,7 +71,7 @@ def test_those_that_come_while_the_disk_is_busy_are_synced_together(tmp_path: Pa
         nonlocal syncs
         syncs += 1
         if syncs == 1:
-            assert busy.wait(10)
+            assert busy.wait(60)
 
     journal = Journal(tmp_path, MIB, sync)
     with ThreadPoolExecutor(20) as pool:
@@ -80,7 +80,7 @@ def test_those_that_come_while_the_disk_is_busy_are_synced_together(tmp_path: Pa
             assert not busy.is_set()
         busy.set()
         for each in appending:
-            each.result(10)
+            each.result(60)
     assert syncs == 2
     assert sorted(on_disk(journal), key=int) == [b"%d" % number for number in range(20)]
     journal.close()

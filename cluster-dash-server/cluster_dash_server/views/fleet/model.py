@@ -61,6 +61,8 @@ class Fleet:
         self.expected = dict.fromkeys(name for text in names.expected for name in expand(text))
         self.tags = Tags(names.tags)
         self._lock = threading.Lock()
+        self._until_mono_s: dict[str, float] = {}
+        """Of rows that are forgotten: until when time alone leaves them as somebody may still know them."""
         self._forget()
 
     def _forget(self) -> None:
@@ -101,6 +103,7 @@ class Fleet:
         """Forgets the rows that nobody has looked at for a while."""
         with self._lock:
             if self._version is not None and self._hosts.mono_s - self._looked_mono_s > RESTS_AFTER_S:
+                self._until_mono_s = {row.name: row.until_mono_s for row in self._rows.values()}
                 self._forget()
 
     def _refresh(self, since: int | None, portion: int | None) -> tuple[float, int]:
@@ -108,7 +111,9 @@ class Fleet:
         mono_s, changes = self._hosts.mono_s, self._hosts.changes
         self._looked_mono_s = mono_s
         late = list(islice(self._pending, portion))
-        for name in (*late, *[row.name for row in self._rows.values() if row.until_mono_s < mono_s]):
+        until_mono_s = self._until_mono_s | {row.name: row.until_mono_s for row in self._rows.values()}
+        self._until_mono_s = {}
+        for name in (*late, *[name for name, until_s in until_mono_s.items() if until_s < mono_s]):
             changes.note(HOST, name)  # so that those hear of it who looked before
         version = changes.version
         names = None if self._version is None else changes.since(self._version, HOST)
