@@ -22,6 +22,8 @@ from processes import ROOT, SERVE, Server, until
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 LONG_S = 60
+FIRST_S = time.time() - 600
+"""So that the order of the posts is that of their numbers, however they are sent."""
 SEED = (ROOT / "tests/store/seed_table.sql").read_text()
 
 
@@ -57,7 +59,7 @@ def post(server: Server, *numbers: int) -> None:
     """The load says which post it is."""
     for number in numbers:
         cpu = {"cpu_percent": 1.0, "load_avgs": [number, 0, 0], "num_cpus": 8}
-        sent = posts.host_post("gpu01", gpus=1, seq=number, cpu=cpu, timestamp=time.time() - 600 + number / 10)
+        sent = posts.host_post("gpu01", gpus=1, seq=number, cpu=cpu, timestamp=FIRST_S + number / 10)
         answer = server.post(sent)
         assert answer.json()["success"], answer.text
 
