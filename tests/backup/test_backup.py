@@ -138,6 +138,11 @@ def test_what_was_backed_up_under_load_is_the_same_in_a_fresh_server(
     assert "done:" in told
     manifest = json.loads((tmp_path / "backup/manifest.json").read_text())
     assert {file["table"] for file in manifest["files"]} >= {"metric_points", "host_posts"}
+    read = list(
+        dict.fromkeys(file["table"] for file in manifest["files"] if file["table"].startswith(("roll", "metric")))
+    )
+    order = ["rollups_until", "metric_points", "rollups_due", "metric_points_1m"]
+    assert [table for table in read if table in order] == order, "some point could be in no bucket"
     assert len([file for file in manifest["files"] if file["table"] == "metric_points"]) >= 3
     assert stat.S_IMODE((tmp_path / "backup").stat().st_mode) == 0o700
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from processes import LONG_S
+from processes import LONG_S, until
 
 from cluster_dash_server.config import Serve
 from cluster_dash_server.serving.server import SLOW_THREADS, Server
@@ -27,6 +27,7 @@ class Site:
 
     def __init__(self) -> None:
         self.asked, self.may_go_on = threading.Event(), threading.Event()
+        self.askers: list[str] = []
         listening = listen("127.0.0.1:0")
         self._port = listening.getsockname()[1]
         self.server = Server(
@@ -46,14 +47,16 @@ class Site:
         if path == "/broken":
             raise RuntimeError("broken")
         if method == "GET" and path in ("/", "/slow"):
+            self.askers.append(environ["REMOTE_ADDR"])
             self.asked.set()
             assert self.may_go_on.wait(LONG_S)
         body = b"x" * LARGE if path == "/large" else method.encode()
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
 
-    def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self._port), LONG_S)
+    def connect(self, address: str = "127.0.0.1") -> socket.socket:
+        """From there."""
+        return socket.create_connection(("127.0.0.1", self._port), LONG_S, source_address=(address, 0))
 
     def end(self) -> None:
         self.may_go_on.set()
@@ -102,6 +105,25 @@ def test_pages_are_answered_while_more_slow_ones_are_asked_for_than_threads_ther
         site.may_go_on.set()
         for asker in askers:
             read_until(asker, b"GET")
+
+
+def test_who_asks_much_waits_for_his_own_and_keeps_nobody_else_waiting(site: Site) -> None:
+    with contextlib.ExitStack() as opened:
+        many = [opened.enter_context(site.connect()) for _ in range(8)]
+        for asker in many:
+            asker.sendall(SLOW)
+        until(lambda: len(site.askers) == 2)
+        other = opened.enter_context(site.connect("127.0.0.2"))
+        other.sendall(SLOW)
+        until(lambda: "127.0.0.2" in site.askers)
+        assert site.askers == ["127.0.0.1", "127.0.0.1", "127.0.0.2"]
+        for gone in many[4:]:
+            gone.close()
+        site.may_go_on.set()
+        for asker in (*many[:4], other):
+            read_until(asker, b"GET")
+        until(lambda: site.server.connections.open == 5)
+    assert site.askers.count("127.0.0.1") == 4, "what nobody waits for is not answered"
 
 
 def test_answers_over_one_connection_keep_the_order_of_their_requests(site: Site) -> None:

@@ -1,4 +1,5 @@
 import socket
+import threading
 from typing import ClassVar
 
 from .adjustments import Adjustments
@@ -16,7 +17,9 @@ class HTTPChannel(dispatcher):
     request: HTTPRequestParser | None
     requests: list[HTTPRequestParser]
     total_outbufs_len: int
+    requests_lock: threading.Lock
     will_close: bool
+    close_when_flushed: bool
 
     def __init__(
         self,
@@ -28,5 +31,6 @@ class HTTPChannel(dispatcher):
     ) -> None: ...
     def received(self, data: bytes) -> bool: ...
     def service(self) -> None: ...
+    def cancel(self) -> None: ...
     def write_soon(self, data: bytes) -> int: ...
     def del_channel(self, map: dict[int, dispatcher] | None = None) -> None: ...

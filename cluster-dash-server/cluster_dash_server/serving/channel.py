@@ -69,6 +69,33 @@ class Channel(HTTPChannel):
         """A request of it is being answered, or waits for that."""
         return bool(self.requests)
 
+    @property
+    def client(self) -> str:
+        """The address of who asks; behind a proxy that is believed, as that one says."""
+        trusted, peer = self.adj.trusted_proxy, str(self.addr[0])
+        if trusted in ("*", peer) and self.requests:
+            return self.requests[0].headers.get("X_FORWARDED_FOR", peer).rpartition(",")[2].strip()
+        return peer
+
+    def has_left(self) -> bool:
+        """Whether nobody waits for the answer."""
+        try:
+            return self.socket is None or not self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def drop(self) -> None:
+        """Answers nothing; the loop closes it."""
+        self.server.connections.serving.channel = self
+        with self.requests_lock:
+            self.close_when_flushed = True
+            for request in self.requests:
+                request.close()
+            self.requests = []
+        self.server.pull_trigger()
+
     def received(self, data: bytes) -> bool:
         before = self.request
         taken = super().received(data)

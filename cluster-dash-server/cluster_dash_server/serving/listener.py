@@ -17,6 +17,7 @@ from waitress.task import ThreadedTaskDispatcher
 from .channel import Channel
 from .connections import Connections
 from .loop import Watched
+from .turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +40,14 @@ class Listener(TcpWSGIServer):
         adjustments: Adjustments,
         connections: Connections,
         at_once: Collection[tuple[str, str]],
-        slow_threads: ThreadedTaskDispatcher,
+        turns: Turns,
         slow: Collection[str],
     ) -> None:
         self.connections = connections
         self.waiting: deque[Channel] = deque()
         """With a request that the loop's thread answers. Any thread may append."""
         self._at_once = at_once
-        self._slow_threads, self._slow = slow_threads, slow
+        self._turns, self._slow = turns, slow
         self._watched = watched
         self._is_woken = False
         self._paused_until = 0.0
@@ -96,7 +97,7 @@ class Listener(TcpWSGIServer):
         if is_free and (request.command, request.path) in self._at_once:
             self.waiting.append(task)
         elif request.error is None and request.path in self._slow:
-            self._slow_threads.add_task(task)
+            self._turns.add(task)
         else:
             self.task_dispatcher.add_task(task)
 

@@ -20,6 +20,7 @@ from .connections import Connections
 from .listener import Listener
 from .loop import Loop, Watched
 from .systemd import Notifier
+from .turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ READ_S = 0.2
 """At the end, for what was sent and not yet read."""
 SLOW_THREADS = 4
 """As many as the store takes questions at a time."""
+MOST_OF_ONE = SLOW_THREADS // 2
+"""Of these, for one client."""
 END_THREADS_S = 1.0
 STUCK_S = 60.0
 """Requests wait and none was answered for this long: systemd hears nothing more and starts the server again."""
@@ -67,10 +70,11 @@ class Server:
         )
         self.connections = Connections(max_connections, deadlines)
         adjustments = _adjustments(settings, max_body_bytes)
+        turns = Turns(self._slow_threads, MOST_OF_ONE)
         self._listeners = [
             Listener(
                 application, sock, self._watched, self._threads, adjustments, self.connections, at_once,
-                self._slow_threads, slow,
+                turns, slow,
             )
             for sock in sockets
         ]  # fmt: skip
