@@ -8,7 +8,7 @@ import { Keys } from "./keys.js";
 import { Legend } from "./legend.js";
 import { MOST_LINES, inOrder, looksOf } from "./lines.js";
 import { menuOf } from "./menu.js";
-import { Plot } from "./plot.js";
+import { BESIDE_PX, Plot } from "./plot.js";
 import { download, pictureOf } from "./save.js";
 import { appended, columnsOf, largest, longestStep, near, newest, timesOf } from "./series.js";
 import { moment } from "./times.js";
@@ -46,6 +46,8 @@ export class Chart {
   begins = null;
   /** @type {Span} */
   span = { from: 0, to: 1 };
+  /** For which there is an answer: outside of it nothing is known. @type {Span} */
+  #answered = { from: 0, to: 0 };
   isVisible = false;
   isLoading = false;
   /** @type {Look[]} */
@@ -107,9 +109,9 @@ export class Chart {
     if (this.answer && this.answer.series.length > 0) this.show(this.span);
   }
 
-  /** As many points as are to be seen. */
+  /** As many as there are pixels for: of narrower buckets some have none, and the cursor never gets to them. */
   get points() {
-    return Math.min(MOST_POINTS, Math.max(FEWEST_POINTS, Math.round(this.plotted.clientWidth)));
+    return Math.min(MOST_POINTS, Math.max(FEWEST_POINTS, Math.round(this.plotted.clientWidth - BESIDE_PX)));
   }
 
   get isEmpty() {
@@ -134,6 +136,7 @@ export class Chart {
       const answer = /** @type {Answer} */ (await this.around.inTurn(() => ask(this.#address(span), asking.signal)));
       if (asking.signal.aborted) return false;
       this.answer = answer;
+      this.#answered = span;
       this.show(span);
       return true;
     } finally {
@@ -161,6 +164,7 @@ export class Chart {
     if (news.bucket_s > 0 || most + added > MOST_POINTS) await this.load(span);
     else {
       this.answer = appended(this.answer, news, span.from);
+      this.#answered = { from: Math.min(this.#answered.from, span.from), to: span.to };
       this.show(span);
     }
   }
@@ -202,11 +206,13 @@ export class Chart {
   /** @param {Answer} answer @param {Span} span */
   #gapsOf(answer, span) {
     const { bucket_s: bucketS } = answer;
-    const gaps = gapsOf(timesOf(answer), longestStep(this.#columns.stepS, bucketS), bucketS, span);
+    const known = { from: Math.max(span.from, this.#answered.from), to: Math.min(span.to, this.#answered.to) };
+    const times = timesOf(answer).filter((time) => time + bucketS > known.from && time <= known.to);
+    const gaps = gapsOf(times, longestStep(this.#columns.stepS, bucketS), bucketS, known);
     const [first] = gaps;
     const begins = this.#begins;
     if (first && begins > first.to && begins < first.to + bucketS) first.to = begins; // within that bucket
-    return told(gaps, span, this.oldest, this.#events, this.#columns.stepS * 2);
+    return told(gaps, known, this.oldest, this.#events, this.#columns.stepS * 2);
   }
 
   /** @param {unknown} error */
@@ -270,7 +276,8 @@ export class Chart {
 
   /** The place of what is so now; null in a range that ended before, and where nothing came lately. */
   get #now() {
-    const isNow = serverNow() - this.span.to < RECENT_S && !this.#gaps.some(({ to }) => to >= this.span.to);
+    const end = Math.min(this.span.to, this.#answered.to);
+    const isNow = serverNow() - end < RECENT_S && !this.#gaps.some(({ to }) => to >= end);
     return isNow && this.#columns.times.length > 0 ? this.#columns.times.length - 1 : null;
   }
 }
