@@ -302,7 +302,9 @@ def swipe(page: Page, start: tuple[float, float], end: tuple[float, float]) -> N
 
 def test_paper_is_light_and_has_the_charts_below_the_screen_too(browser: Browser, filled: Server) -> None:
     with watch(browser, filled, color_scheme="dark", viewport={"width": 700, "height": 400}) as watched:
-        page = open_charts(watched, "?range=6h")
+        page = watched.open("/host/gpu01?range=6h")
+        chart(page, "GPU utilisation").scroll_into_view_if_needed()
+        shown(page)
         expect(chart(page, "Disks").locator("canvas")).to_have_count(0)
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         expect(chart(page, "Disks").locator("canvas")).to_have_count(1, timeout=WAIT_MS)

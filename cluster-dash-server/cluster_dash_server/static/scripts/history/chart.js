@@ -58,6 +58,10 @@ export class Chart {
   #gaps = [];
   /** @type {Event[]} */
   #events = [];
+  /** The place in the columns that the cursor is at, and no gap. @type {number | null} */
+  #pointed = null;
+  /** @type {number | null} */
+  #line = null;
   #unit = "";
   /** @type {AbortController | null} */
   #asking = null;
@@ -67,7 +71,8 @@ export class Chart {
     this.spec = spec;
     this.around = around;
     this.title = make("b", "", `${spec.title} `, make("small", "", spec.unit));
-    this.when = make("span", "when");
+    this.when = make("span", "");
+    this.nearest = make("b", "");
     this.told = make("p", "told");
     this.plotted = make("div", "plotted");
     this.legend = new Legend({
@@ -81,13 +86,13 @@ export class Chart {
     this.csv.download = `${around.host} ${spec.title}.csv`;
     this.menu = this.#menu();
     this.#unit = spec.unit;
-    const caption = make("figcaption", "", this.title, this.when, this.menu);
+    const caption = make("figcaption", "", this.title, make("span", "when", this.nearest, this.when), this.menu);
     this.element = make("figure", "card chart", caption, make("div", "plot-place", this.plotted, this.told), this.legend.element);
     this.plot = new Plot(this.plotted, {
       zoom: around.zoom,
       back: around.back,
       point: (at, time) => this.#point(at, time),
-      near: (line) => this.legend.stress(line),
+      near: (line) => this.#near(line),
     });
     this.keys = new Keys(this.plotted, {
       ...around,
@@ -249,9 +254,24 @@ export class Chart {
   #point(at, time) {
     this.keys.time = time;
     const gap = time === null ? undefined : this.#gaps.find(({ from, to }) => time > from && time < to);
+    this.#pointed = gap ? null : at;
     const why = gap ? `, ${gap.why}${gap.isBeginning ? "" : `, ${duration(gap.to - gap.from)}`}` : "";
     setText(this.when, time === null ? "" : `${moment(time)}${why}`);
     this.#showLegend(gap ? null : (at ?? this.#now));
+    this.#tellNearest();
+  }
+
+  /** @param {number | null} line that the mouse or the focus is at */
+  #near(line) {
+    this.#line = line;
+    this.legend.stress(line);
+    this.#tellNearest();
+  }
+
+  /** Of many lines its name may be out of sight in the legend. */
+  #tellNearest() {
+    const look = this.#looks[this.#line ?? -1];
+    setText(this.nearest, look && this.#pointed !== null ? `${look.name} ${this.#valueAt(this.#line ?? 0, this.#pointed)}` : "");
   }
 
   /** @param {number} time @param {number} at */
