@@ -14,7 +14,7 @@ import posts
 import pytest
 import requests
 from browser_page import Watched, watch
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 from processes import SERVE, Server, until
 
 pytestmark = pytest.mark.browser
@@ -212,8 +212,18 @@ def test_an_empty_range_says_since_when_there_is_something(looking: Watched, end
 
 
 def test_the_time_before_the_first_point_is_a_gap_that_says_so(looking: Watched) -> None:
-    page = open_charts(looking, "?range=7d")
+    page = open_charts(looking, "?range=6h")
+    held: list[Route] = []
+    page.route("**/api/series*", lambda route: held.append(route))
+    page.get_by_role("link", name="7 d", exact=True).click()
+    until(lambda: page.evaluate("1") and held, message="nothing was asked")
     point(page, "CPU", 0.5)
+    expect(chart(page, "CPU").locator(".when")).to_have_text(re.compile(r"^\d+ \w+, \d\d:\d\d:\d\d$"))  # it isn't known
+    for route in held:
+        route.continue_()
+    page.unroute("**/api/series*")
+    shown(page)
+    point(page, "CPU", 0.51)
     expect(chart(page, "CPU").locator(".when")).to_contain_text(", no data before ")
     expect(page.locator("#charts-state")).to_contain_text("Its history begins on ")
 
@@ -292,7 +302,9 @@ def swipe(page: Page, start: tuple[float, float], end: tuple[float, float]) -> N
 
 def test_paper_is_light_and_has_the_charts_below_the_screen_too(browser: Browser, filled: Server) -> None:
     with watch(browser, filled, color_scheme="dark", viewport={"width": 700, "height": 400}) as watched:
-        page = open_charts(watched, "?range=6h")
+        page = watched.open("/host/gpu01?range=6h")
+        chart(page, "GPU utilisation").scroll_into_view_if_needed()
+        shown(page)
         expect(chart(page, "Disks").locator("canvas")).to_have_count(0)
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         expect(chart(page, "Disks").locator("canvas")).to_have_count(1, timeout=WAIT_MS)

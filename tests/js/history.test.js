@@ -212,6 +212,8 @@ test("only charts of what the host ever sent, and where to look for what isn't i
   assert.ok(touches({ from: 50, to: 200 }, { from: 210, to: 500 }, 400), "what came since it was asked");
   assert.ok(!touches({ from: 50, to: 200 }, { from: 10, to: 40 }, 400));
   assert.match(lacking(known, [spec], { from: 5000, to: 9000 }), /^Nothing in this range: A and B \(last 1 Jan 1970, .*\)\.$/);
+  const other = { title: "B", metrics: { a: "" } };
+  assert.match(lacking(known, [spec, other], { from: 20_000, to: 30_000 }), /^Nothing in this range: A and B, B \(last 1 Jan 1970, [^)]*\)\.$/);
   assert.equal(lacking(known, [], { from: 0, to: 1 }), "");
 });
 

@@ -8,7 +8,7 @@ import { Keys } from "./keys.js";
 import { Legend } from "./legend.js";
 import { MOST_LINES, inOrder, looksOf } from "./lines.js";
 import { menuOf } from "./menu.js";
-import { Plot } from "./plot.js";
+import { BESIDE_PX, Plot } from "./plot.js";
 import { download, pictureOf } from "./save.js";
 import { appended, columnsOf, largest, longestStep, near, newest, timesOf } from "./series.js";
 import { moment } from "./times.js";
@@ -46,6 +46,8 @@ export class Chart {
   begins = null;
   /** @type {Span} */
   span = { from: 0, to: 1 };
+  /** For which there is an answer: outside of it nothing is known. @type {Span} */
+  #answered = { from: 0, to: 0 };
   isVisible = false;
   isLoading = false;
   /** @type {Look[]} */
@@ -56,6 +58,10 @@ export class Chart {
   #gaps = [];
   /** @type {Event[]} */
   #events = [];
+  /** The place in the columns that the cursor is at, and no gap. @type {number | null} */
+  #pointed = null;
+  /** @type {number | null} */
+  #line = null;
   #unit = "";
   /** @type {AbortController | null} */
   #asking = null;
@@ -65,7 +71,8 @@ export class Chart {
     this.spec = spec;
     this.around = around;
     this.title = make("b", "", `${spec.title} `, make("small", "", spec.unit));
-    this.when = make("span", "when");
+    this.when = make("span", "");
+    this.nearest = make("b", "");
     this.told = make("p", "told");
     this.plotted = make("div", "plotted");
     this.legend = new Legend({
@@ -79,13 +86,13 @@ export class Chart {
     this.csv.download = `${around.host} ${spec.title}.csv`;
     this.menu = this.#menu();
     this.#unit = spec.unit;
-    const caption = make("figcaption", "", this.title, this.when, this.menu);
+    const caption = make("figcaption", "", this.title, make("span", "when", this.nearest, this.when), this.menu);
     this.element = make("figure", "card chart", caption, make("div", "plot-place", this.plotted, this.told), this.legend.element);
     this.plot = new Plot(this.plotted, {
       zoom: around.zoom,
       back: around.back,
       point: (at, time) => this.#point(at, time),
-      near: (line) => this.legend.stress(line),
+      near: (line) => this.#near(line),
     });
     this.keys = new Keys(this.plotted, {
       ...around,
@@ -107,9 +114,9 @@ export class Chart {
     if (this.answer && this.answer.series.length > 0) this.show(this.span);
   }
 
-  /** As many points as are to be seen. */
+  /** As many as there are pixels for: of narrower buckets some have none, and the cursor never gets to them. */
   get points() {
-    return Math.min(MOST_POINTS, Math.max(FEWEST_POINTS, Math.round(this.plotted.clientWidth)));
+    return Math.min(MOST_POINTS, Math.max(FEWEST_POINTS, Math.round(this.plotted.clientWidth - BESIDE_PX)));
   }
 
   get isEmpty() {
@@ -134,6 +141,7 @@ export class Chart {
       const answer = /** @type {Answer} */ (await this.around.inTurn(() => ask(this.#address(span), asking.signal)));
       if (asking.signal.aborted) return false;
       this.answer = answer;
+      this.#answered = span;
       this.show(span);
       return true;
     } finally {
@@ -161,6 +169,7 @@ export class Chart {
     if (news.bucket_s > 0 || most + added > MOST_POINTS) await this.load(span);
     else {
       this.answer = appended(this.answer, news, span.from);
+      this.#answered = { from: Math.min(this.#answered.from, span.from), to: span.to };
       this.show(span);
     }
   }
@@ -202,11 +211,13 @@ export class Chart {
   /** @param {Answer} answer @param {Span} span */
   #gapsOf(answer, span) {
     const { bucket_s: bucketS } = answer;
-    const gaps = gapsOf(timesOf(answer), longestStep(this.#columns.stepS, bucketS), bucketS, span);
+    const known = { from: Math.max(span.from, this.#answered.from), to: Math.min(span.to, this.#answered.to) };
+    const times = timesOf(answer).filter((time) => time + bucketS > known.from && time <= known.to);
+    const gaps = gapsOf(times, longestStep(this.#columns.stepS, bucketS), bucketS, known);
     const [first] = gaps;
     const begins = this.#begins;
     if (first && begins > first.to && begins < first.to + bucketS) first.to = begins; // within that bucket
-    return told(gaps, span, this.oldest, this.#events, this.#columns.stepS * 2);
+    return told(gaps, known, this.oldest, this.#events, this.#columns.stepS * 2);
   }
 
   /** @param {unknown} error */
@@ -243,9 +254,24 @@ export class Chart {
   #point(at, time) {
     this.keys.time = time;
     const gap = time === null ? undefined : this.#gaps.find(({ from, to }) => time > from && time < to);
+    this.#pointed = gap ? null : at;
     const why = gap ? `, ${gap.why}${gap.isBeginning ? "" : `, ${duration(gap.to - gap.from)}`}` : "";
     setText(this.when, time === null ? "" : `${moment(time)}${why}`);
     this.#showLegend(gap ? null : (at ?? this.#now));
+    this.#tellNearest();
+  }
+
+  /** @param {number | null} line that the mouse or the focus is at */
+  #near(line) {
+    this.#line = line;
+    this.legend.stress(line);
+    this.#tellNearest();
+  }
+
+  /** Of many lines its name may be out of sight in the legend. */
+  #tellNearest() {
+    const look = this.#looks[this.#line ?? -1];
+    setText(this.nearest, look && this.#pointed !== null ? `${look.name} ${this.#valueAt(this.#line ?? 0, this.#pointed)}` : "");
   }
 
   /** @param {number} time @param {number} at */
@@ -270,7 +296,8 @@ export class Chart {
 
   /** The place of what is so now; null in a range that ended before, and where nothing came lately. */
   get #now() {
-    const isNow = serverNow() - this.span.to < RECENT_S && !this.#gaps.some(({ to }) => to >= this.span.to);
+    const end = Math.min(this.span.to, this.#answered.to);
+    const isNow = serverNow() - end < RECENT_S && !this.#gaps.some(({ to }) => to >= end);
     return isNow && this.#columns.times.length > 0 ? this.#columns.times.length - 1 : null;
   }
 }

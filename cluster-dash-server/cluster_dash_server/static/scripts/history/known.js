@@ -23,10 +23,16 @@ export function lifeOf(known, { metrics }) {
 /** Whether a range may have points of it; `askedS`: when that was known. @param {Span} life @param {Span} span @param {number} askedS */
 export const touches = (life, span, askedS) => span.to > life.from && (span.from <= life.to || span.to > askedS);
 
-/** Which charts have nothing in the range, and where to look for it. @param {Known} known @param {Spec[]} specs @param {Span} span */
+/** Which charts have nothing in the range, and where to look for them. @param {Known} known @param {Spec[]} specs @param {Span} span */
 export function lacking(known, specs, span) {
-  if (specs.length === 0) return "";
-  return `Nothing in this range: ${specs.map((spec) => `${spec.title}${elsewhere(lifeOf(known, spec), span)}`).join(", ")}.`;
+  /** @type {Map<string, string[]>} */
+  const titles = new Map();
+  for (const spec of specs) {
+    const where = elsewhere(lifeOf(known, spec), span);
+    titles.set(where, [...(titles.get(where) ?? []), spec.title]);
+  }
+  const told = [...titles].map(([where, alike]) => `${alike.join(", ")}${where}`);
+  return told.length > 0 ? `Nothing in this range: ${told.join("; ")}.` : "";
 }
 
 /** @param {Span | null} life @param {Span} span */

@@ -52,6 +52,11 @@ export class Legend {
     const button = make("button", "", make("i"), make("span"), make("b"));
     button.type = "button";
     button.addEventListener("click", (event) => this.#pick(button.title, event.shiftKey || event.altKey));
+    button.addEventListener("contextmenu", (event) => {
+      if (!(event instanceof PointerEvent) || event.pointerType !== "touch") return;
+      event.preventDefault(); // a finger that is held
+      this.#pick(button.title, true);
+    });
     const stress = () => this.options.stress(this.#placeOf(button.title));
     const calm = () => this.options.stress(null);
     for (const type of ["mouseenter", "focus"]) button.addEventListener(type, stress);

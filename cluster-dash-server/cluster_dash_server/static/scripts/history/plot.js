@@ -27,6 +27,10 @@ import { wrapped } from "./words.js";
  */
 
 const HEIGHT_PX = 210;
+const AXIS_PX = 52;
+const RIGHT_PX = 14;
+/** Of a plot's width, where no point is. */
+export const BESIDE_PX = AXIS_PX + RIGHT_PX;
 const BAND_OPACITY = 0.18; // of one or two lines together
 const LEAST_DRAG_PX = 5;
 const PX_A_MARK = 10;
@@ -142,14 +146,14 @@ export class Plot {
     return {
       ...this.#size(),
       legend: { show: false },
-      padding: [10, 14, 0, 0],
+      padding: [10, RIGHT_PX, 0, 0],
       scales: {
         x: { time: true, range: () => [this.#shown?.span.from ?? 0, this.#shown?.span.to ?? 1] },
         y: { range: (_plot, least, most) => [Math.min(0, least || 0), topOf(this.#shown?.unit ?? "", most)] },
       },
       axes: [
         this.#axis({ size: 42, space: 70, values: (_plot, ticks, _axis, _space, step) => tickLabels(ticks, step) }),
-        this.#axis({ size: 52 }),
+        this.#axis({ size: AXIS_PX }),
       ],
       series: [{}, ...looks.flatMap((look) => seriesOf(look, hasBand, this.#isMarked, looks.length))],
       bands: hasBand ? looks.map((look, at) => this.#band(look, at, looks.length)) : [],
