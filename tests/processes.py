@@ -50,7 +50,7 @@ class Program:
 
     def start(self) -> Self:
         with self.log_path.open("ab") as log:
-            environ = {**os.environ, **self.environ, "PYTHONUNBUFFERED": "1"}
+            environ = {**os.environ, **self.environ, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
             self.process = subprocess.Popen(
                 self.command, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
