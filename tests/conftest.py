@@ -28,9 +28,11 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with tests that take long come first: none is left for the end, when others have nothing to do any more."""
+    """Files with tests that take long come first: none is left for the end, when others have nothing to do any more. By
+    their own names, as those of a folder take the same: the processor, or only time.
+    """
     long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
-    items.sort(key=lambda item: item.path not in long)
+    items.sort(key=lambda item: (item.path not in long, item.path.name, item.path))
 
 
 @pytest.fixture(autouse=True)

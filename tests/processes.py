@@ -50,7 +50,7 @@ class Program:
 
     def start(self) -> Self:
         with self.log_path.open("ab") as log:
-            environ = {**os.environ, **self.environ, "PYTHONUNBUFFERED": "1"}
+            environ = {**os.environ, **self.environ, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
             self.process = subprocess.Popen(
                 self.command, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
@@ -70,7 +70,12 @@ class Program:
         assert self.process is not None
         asked = time.monotonic()
         self.process.send_signal(with_signal)
-        code = self.process.wait(LONG_S)
+        try:
+            code = self.process.wait(LONG_S)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # upon which a server tells what its threads do
+            self.process.wait(LONG_S)
+            raise AssertionError(f"it doesn't end: {self.log[-5000:]}") from None
         return code, time.monotonic() - asked
 
     def kill(self) -> None:
