@@ -25,7 +25,7 @@ from .events import SERVER_START, Event, Events
 from .journal import Journal, JournalError, Sealed
 from .kept import Kept, NotOurs, Parts, pack, unpack
 from .mender import TRIES, Mender
-from .numbers import Number, Numbers
+from .numbers import Number, Numbers, number_of
 from .questions import LONGEST_S, Questions
 from .records import Damage, read
 from .refusals import AWAY, FAILED, Refused, is_refusal, sift
@@ -118,7 +118,10 @@ class Store:
         """Returns when the post, JSON in two objects, is on disk. `is_newest`: it is the latest of its host, which had
         been up for `up_s`. Raises NotKept.
         """
-        made_at = self._dates.made_at(number, up_s, self._wall(), is_newest)
+        came_s = self._wall()
+        if is_newest:
+            self._dates.note(number, up_s, came_s)
+        made_at = self._dates.made_at(number, up_s, came_s)
         kept = Kept(Parts(near, far), points.packed(), made_at, number, is_newest)
         try:
             self._journal.append(pack(kept), kept)
@@ -210,6 +213,7 @@ class Store:
     def _restore(self, restore: Restore, latest: dict[str, Latest]) -> None:
         for host, each in latest.items():
             try:
+                self._dates.restore(number_of(each.post), each.post.get("mole", {}).get("mono_s"), each.received_s)
                 restore(each.post, each.received_s, self._writer.numbers.get(host) or Numbers())
             except (LookupError, ValueError, TypeError, AttributeError):
                 log.exception("the latest post of %s can't be used: the host is back with its next one", quoted(host))
