@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -25,29 +26,42 @@ def number(seq: int, boot: str = "boot") -> Number:
 
 def test_a_post_that_waited_was_made_as_long_ago_as_its_host_was_up_less() -> None:
     dates = Dates()
-    assert dates.made_at(number(9), 5000.0, NOW, True) == NOW
-    assert dates.made_at(number(3), 4400.0, NOW + 7, False) == NOW - 600
-    assert dates.made_at(number(4), 4500.5, NOW + 7, False) == NOW - 499.5
-    assert dates.made_at(number(10), 5010.2, NOW + 10.6, True) == NOW + 10.6
-    assert dates.made_at(number(3), 4400.0, NOW + 90, False) == NOW - 600, "the same when it comes twice"
-    assert dates.made_at(number(5), 9000.0, NOW + 11, False) == NOW + 11, "never ahead"
+    dates.note(number(9), 5000.0, NOW + 0.3)
+    assert dates.made_at(number(9), 5000.0, NOW + 0.3) == NOW
+    assert dates.made_at(number(3), 4400.0, NOW + 7) == NOW - 600
+    assert dates.made_at(number(4), 4500.5, NOW + 7) == NOW - 499.5
+    assert dates.made_at(number(5), 9000.0, NOW + 11) == NOW + 12, "never far ahead"
+
+
+def test_a_post_that_comes_twice_was_made_at_one_time() -> None:
+    """Also where the server was started again in between, and knows the host's newest post to the millisecond."""
+    dates = Dates()
+    came = [NOW + at + late for at, late in enumerate((0.002, 0.9, -0.01, 1.2, 0.004))]
+    made: list[float] = []
+    for seq, at in enumerate(came):
+        dates.note(number(seq), 5000.0 + seq, at)
+        made.append(dates.made_at(number(seq), 5000.0 + seq, at))
+    again = Dates()
+    again.note(number(5), 5005.0, NOW + 6.5)
+    again.restore(number(4), 5004.0, math.floor(made[-1] * 1000) / 1000)
+    assert [again.made_at(number(seq), 5000.0 + seq, NOW + 90) for seq in range(5)] == made
 
 
 def test_the_servers_clock_that_was_set_counts_from_then_on() -> None:
     dates = Dates()
-    dates.made_at(number(1), 100.0, NOW, True)
-    dates.made_at(number(3), 110.0, NOW + HOUR_S + 10, True)
-    assert dates.made_at(number(2), 105.0, NOW + HOUR_S + 11, False) == NOW + HOUR_S + 5
+    dates.note(number(1), 100.0, NOW)
+    dates.note(number(3), 110.0, NOW + HOUR_S + 10)
+    assert dates.made_at(number(2), 105.0, NOW + HOUR_S + 11) == NOW + HOUR_S + 5
 
 
 @pytest.mark.parametrize("up_s", [None, 50.0])
 def test_those_of_a_boot_of_which_nothing_is_known_keep_their_order(up_s: float | None) -> None:
     dates = Dates()
-    dates.made_at(number(1, "new"), None, NOW, True)
-    times = [dates.made_at(number(seq, "old"), up_s, NOW + 1, False) for seq in range(1, 100)]
+    dates.note(number(1, "new"), 70.0, NOW)
+    times = [dates.made_at(number(seq, "old"), up_s, NOW + 1) for seq in range(1, 100)]
     assert times == sorted(set(times))
     assert NOW + 1 <= times[0] <= times[-1] < NOW + 1.2
-    assert dates.made_at(None, None, NOW, False) == NOW
+    assert dates.made_at(None, None, NOW) == NOW
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Journal and store on disks of their own, one of which is full: it is told, nothing is lost, it goes on by itself."""
+"""Journal and store on disks of their own, one of them full: it is told, nothing is lost, it goes on by itself."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
 """Takes when posts came and how long their hosts had been up then, tells when they were made by the server's clock.
 
-A host's own time stands beside its points. It is no time where its clock was never set, and then the time of coming
-counts: of a live post that is right, of one that waited in the outbox it isn't, and many that come at once would come
-at one time, of which a point can only be once. How long a host is up tells it, by a clock that nobody sets.
+A host's own time stands beside its points. It is no time where its clock was never set. The time of coming is none
+either for what waited in an outbox: of many posts that come at once each point would be one row, and a post that comes
+twice would be two. How long the host was up tells it, by a clock that nobody sets.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 
 from .numbers import Number
@@ -14,6 +15,11 @@ from .numbers import Number
 MOST_BOOTS = 20_000
 APART_S = 0.001
 """As far as times are told apart."""
+MOST_DELAY_S = 30.0
+EARLY_S = 1.0
+"""Posts come a little sooner or later: as long as that is all, a boot keeps its date."""
+ROUNDED_S = 0.01
+"""More than what was noted loses on its way through the store."""
 
 
 class _Boot:
@@ -25,11 +31,11 @@ class _Boot:
         self.since_s: int | None = None
         self.last_s = 0.0
 
-    def note(self, received_s: float, up_s: float | None) -> None:
-        """Whole seconds, and the same ones while they are true: a post that comes twice has one time."""
-        since_s = None if up_s is None else round(received_s - up_s)
-        if since_s is None or self.since_s is None or abs(since_s - self.since_s) > 1:
-            self.since_s = since_s
+    def note(self, came_s: float, up_s: float) -> None:
+        """Whole seconds, and the same ones for as long as they explain when posts come."""
+        since_s = came_s - up_s + ROUNDED_S
+        if self.since_s is None or not -EARLY_S <= since_s - self.since_s < MOST_DELAY_S:
+            self.since_s = math.floor(since_s)
 
 
 class Dates:
@@ -40,20 +46,29 @@ class Dates:
         """The one that was used last at the end."""
         self._lock = threading.Lock()
 
-    def made_at(self, number: Number | None, up_s: float | None, received_s: float, is_newest: bool) -> float:
-        """Unix seconds; `received_s` for the newest post of a host, and where nobody can tell. Posts of a boot that
-        wait have times of their own, in their order.
+    def note(self, number: Number | None, up_s: float | None, came_s: float) -> None:
+        """A host's newest post."""
+        if number is not None and up_s is not None:
+            with self._lock:
+                self._of(number).note(came_s, up_s)
+
+    def restore(self, number: Number | None, up_s: float | None, made_s: float) -> None:
+        """What `made_at` told of a post before this start: the same boot has the same date again."""
+        if number is not None and up_s is not None:
+            with self._lock:
+                self._of(number).since_s = math.floor(made_s - up_s + ROUNDED_S)
+
+    def made_at(self, number: Number | None, up_s: float | None, came_s: float) -> float:
+        """Unix seconds, near the truth for a boot of which a post was noted. Others have the time of coming,
+        each one of its own, in their order.
         """
         if number is None:
-            return received_s
+            return came_s
         with self._lock:
             boot = self._of(number)
-            if is_newest:
-                boot.note(received_s, up_s)
-                return received_s
             if up_s is not None and boot.since_s is not None:
-                return min(received_s, boot.since_s + up_s)
-            boot.last_s = max(received_s, boot.last_s + APART_S)
+                return min(came_s + EARLY_S, boot.since_s + up_s)
+            boot.last_s = max(came_s, boot.last_s + APART_S)
             return boot.last_s
 
     def _of(self, number: Number) -> _Boot:

@@ -24,7 +24,7 @@ from .events import SERVER_START, Event, Events
 from .journal import Journal, JournalError, Sealed
 from .kept import Coming, Kept, NotOurs, pack, unpack
 from .mender import TRIES, Mender
-from .numbers import Numbers
+from .numbers import Numbers, number_of
 from .questions import LONGEST_S, Questions
 from .records import Damage, read
 from .refusals import AWAY, FAILED, Refused, is_refusal, sift
@@ -115,7 +115,10 @@ class Store:
 
     def _dated(self, coming: Coming) -> Kept:
         document, points, number, is_newest, up_s = coming
-        made_at = self._dates.made_at(number, up_s, self._wall(), is_newest)
+        came_s = self._wall()
+        if is_newest:
+            self._dates.note(number, up_s, came_s)
+        made_at = self._dates.made_at(number, up_s, came_s)
         return Kept(document, points.packed(), made_at, number, is_newest)
 
     @property
@@ -203,6 +206,7 @@ class Store:
     def _restore(self, restore: Restore, latest: dict[str, Latest]) -> None:
         for host, each in latest.items():
             try:
+                self._dates.restore(number_of(each.post), each.post.get("mole", {}).get("mono_s"), each.received_s)
                 restore(each.post, each.received_s, self._writer.numbers.get(host) or Numbers())
             except (LookupError, ValueError, TypeError, AttributeError):
                 log.exception("the latest post of %s can't be used: the host is back with its next one", quoted(host))
