@@ -239,7 +239,7 @@ def test_what_a_host_ever_sent_is_known_from_when_to_when(filled: Server, ended_
 
 def test_what_the_host_never_sent_has_no_chart(looking: Watched) -> None:
     page = open_charts(looking, "?range=6h")
-    titles = [each.split("\n")[0] for each in page.locator("#charts figure:visible figcaption b").all_inner_texts()]
+    titles = [each.split("\n")[0] for each in page.locator("#charts figure:visible figcaption > b").all_inner_texts()]
     sent = ["GPU utilisation %", "GPU memory used GiB", "CPU %", "Memory used GiB", "Load, 1 minute processes"]
     assert titles == [*sent, "Disks % used"]
     expect(page.locator("#charts-state")).not_to_contain_text("Nothing in this range")

@@ -28,7 +28,7 @@ import { wrapped } from "./words.js";
 
 const HEIGHT_PX = 210;
 const AXIS_PX = 52;
-const RIGHT_PX = 14;
+const RIGHT_PX = 18;
 /** Of a plot's width, where no point is. */
 export const BESIDE_PX = AXIS_PX + RIGHT_PX;
 const BAND_OPACITY = 0.18; // of one or two lines together
