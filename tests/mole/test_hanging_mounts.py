@@ -102,7 +102,8 @@ class Watch:
     def entry(self, name: str, post: dict[str, Any] | None = None) -> dict[str, Any]:
         """Of the last post, or of this one; empty when it has none."""
         if post is None:
-            post = next((post for post in reversed(self.peer.posts) if "disk" in post), {"disk": {}})
+            live = [post for post in self.peer.posts if "disk" in post]
+            post = live[-1] if live else {"disk": {}}
         return post["disk"].get(str(self.mounts.points[name]), {})
 
     def is_measured(self, name: str) -> bool:
