@@ -47,12 +47,11 @@ def lose(standin: NvmlStandin, host: Host, fault: str) -> int:
 
 
 def look_again(host: Host) -> int:
-    """The time of the next try has come; the process that is started."""
-    [old] = alive()
+    """The time of the next try has come; the process that is started, which may have crashed already."""
+    before = {process.pid for process in nvml_processes()}
     assert states(host).count("lost") == 1
-    pids = alive()
-    assert len(pids) == 2
-    return next(pid for pid in pids if pid != old)
+    [pid] = {process.pid for process in nvml_processes()} - before
+    return pid
 
 
 def test_it_returns_while_the_others_are_read_on(standin: NvmlStandin, host: Host) -> None:

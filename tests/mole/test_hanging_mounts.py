@@ -102,8 +102,9 @@ class Watch:
     def entry(self, name: str, post: dict[str, Any] | None = None) -> dict[str, Any]:
         """Of the last post, or of this one; empty when it has none."""
         if post is None:
-            post = next((post for post in reversed(self.peer.posts) if "disk" in post), None)
-        return post["disk"].get(str(self.mounts.points[name]), {}) if post else {}
+            live = [post for post in self.peer.posts if "disk" in post]
+            post = live[-1] if live else {"disk": {}}
+        return post["disk"].get(str(self.mounts.points[name]), {})
 
     def is_measured(self, name: str) -> bool:
         return self.entry(name).get("total_gb") == BLOCKS * BLOCK_BYTES / GIB

@@ -69,6 +69,7 @@ def test_a_directory_that_hangs_delays_nothing_and_the_name_comes_later(director
     started = time.monotonic()
     assert [names.name_of(uid) for uid in (5, 6, 5, 7)] == ["5", "6", "5", "7"]
     assert time.monotonic() - started < PROMPT_S
+    wait_until(lambda: directory.asked)
     assert directory.asked == [5], "a second lookup was started beside the one that hangs"
     directory.answers.set()
     wait_until(lambda: [names.name_of(uid) for uid in (5, 6, 7)] == ["user1", "user2", "user3"])
