@@ -58,17 +58,22 @@ class Dates:
             with self._lock:
                 self._of(number).since_s = math.floor(made_s - up_s + ROUNDED_S)
 
-    def made_at(self, number: Number | None, up_s: float | None, came_s: float) -> float:
-        """Unix seconds, near the truth for a boot of which a post was noted. Others have the time of coming,
-        each one of its own, in their order.
+    def made_at(self, number: Number | None, up_s: float | None, came_s: float, *, is_newest: bool) -> float:
+        """Unix seconds, near the truth for a boot of which a post was noted. Others have the time of coming. No two
+        newest posts have one time, nor two of an unknown boot.
         """
         if number is None:
             return came_s
         with self._lock:
             boot = self._of(number)
+            made_s = came_s
             if up_s is not None and boot.since_s is not None:
-                return min(came_s + EARLY_S, boot.since_s + up_s)
-            boot.last_s = max(came_s, boot.last_s + APART_S)
+                made_s = min(came_s + EARLY_S, boot.since_s + up_s)
+                if not is_newest:
+                    return made_s
+            if boot.last_s > came_s + MOST_DELAY_S:  # the server's clock was set back
+                boot.last_s = 0.0
+            boot.last_s = max(made_s, boot.last_s + APART_S)
             return boot.last_s
 
     def _of(self, number: Number) -> _Boot:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from ..logs import quoted
 from ..points import Points
 from . import NotKept, StoreAway
+from .columns import event_time_of
 from .damage import too_many_parts
 from .dating import Dates
 from .events import SERVER_START, Event, Events
@@ -121,8 +122,9 @@ class Store:
         came_s = self._wall()
         if is_newest:
             self._dates.note(number, up_s, came_s)
-        made_at = self._dates.made_at(number, up_s, came_s)
-        kept = Kept(Parts(near, far), points.packed(), made_at, number, is_newest)
+        has_time = event_time_of(points, came_s) == points.event_time
+        at_s = came_s if has_time else self._dates.made_at(number, up_s, came_s, is_newest=is_newest)
+        kept = Kept(Parts(near, far), points.packed(), at_s, number, is_newest)
         try:
             self._journal.append(pack(kept), kept)
         except JournalError as error:
