@@ -27,10 +27,10 @@ def number(seq: int, boot: str = "boot") -> Number:
 def test_a_post_that_waited_was_made_as_long_ago_as_its_host_was_up_less() -> None:
     dates = Dates()
     dates.note(number(9), 5000.0, NOW + 0.3)
-    assert dates.made_at(number(9), 5000.0, NOW + 0.3) == NOW
-    assert dates.made_at(number(3), 4400.0, NOW + 7) == NOW - 600
-    assert dates.made_at(number(4), 4500.5, NOW + 7) == NOW - 499.5
-    assert dates.made_at(number(5), 9000.0, NOW + 11) == NOW + 12, "never far ahead"
+    assert dates.made_at(number(9), 5000.0, NOW + 0.3, is_newest=False) == NOW
+    assert dates.made_at(number(3), 4400.0, NOW + 7, is_newest=False) == NOW - 600
+    assert dates.made_at(number(4), 4500.5, NOW + 7, is_newest=False) == NOW - 499.5
+    assert dates.made_at(number(5), 9000.0, NOW + 11, is_newest=False) == NOW + 12, "never far ahead"
 
 
 def test_a_post_that_comes_twice_was_made_at_one_time() -> None:
@@ -40,28 +40,37 @@ def test_a_post_that_comes_twice_was_made_at_one_time() -> None:
     made: list[float] = []
     for seq, at in enumerate(came):
         dates.note(number(seq), 5000.0 + seq, at)
-        made.append(dates.made_at(number(seq), 5000.0 + seq, at))
+        made.append(dates.made_at(number(seq), 5000.0 + seq, at, is_newest=True))
     again = Dates()
     again.note(number(5), 5005.0, NOW + 6.5)
     again.restore(number(4), 5004.0, math.floor(made[-1] * 1000) / 1000)
-    assert [again.made_at(number(seq), 5000.0 + seq, NOW + 90) for seq in range(5)] == made
+    assert [again.made_at(number(seq), 5000.0 + seq, NOW + 90, is_newest=False) for seq in range(5)] == made
+
+
+def test_newest_posts_that_come_at_once_have_times_of_their_own() -> None:
+    dates = Dates()
+    times: list[float] = []
+    for seq in range(50):
+        dates.note(number(seq), 5000.0 + 5 * seq, NOW + seq / 10_000)
+        times.append(dates.made_at(number(seq), 5000.0 + 5 * seq, NOW + seq / 10_000, is_newest=True))
+    assert times == sorted(set(times))
 
 
 def test_the_servers_clock_that_was_set_counts_from_then_on() -> None:
     dates = Dates()
     dates.note(number(1), 100.0, NOW)
     dates.note(number(3), 110.0, NOW + HOUR_S + 10)
-    assert dates.made_at(number(2), 105.0, NOW + HOUR_S + 11) == NOW + HOUR_S + 5
+    assert dates.made_at(number(2), 105.0, NOW + HOUR_S + 11, is_newest=False) == NOW + HOUR_S + 5
 
 
 @pytest.mark.parametrize("up_s", [None, 50.0])
 def test_those_of_a_boot_of_which_nothing_is_known_keep_their_order(up_s: float | None) -> None:
     dates = Dates()
     dates.note(number(1, "new"), 70.0, NOW)
-    times = [dates.made_at(number(seq, "old"), up_s, NOW + 1) for seq in range(1, 100)]
+    times = [dates.made_at(number(seq, "old"), up_s, NOW + 1, is_newest=False) for seq in range(1, 100)]
     assert times == sorted(set(times))
     assert NOW + 1 <= times[0] <= times[-1] < NOW + 1.2
-    assert dates.made_at(None, None, NOW) == NOW
+    assert dates.made_at(None, None, NOW, is_newest=False) == NOW
 
 
 @pytest.fixture

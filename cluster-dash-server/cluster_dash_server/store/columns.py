@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from ..points import Layout, Points
-from .dates import dated
+from .dating import dated
 
 MOST_NAMES = 50_000
 """Of each kind, that are remembered; beyond them all are forgotten, and learnt again."""

@@ -12,6 +12,8 @@ import threading
 
 from .numbers import Number
 
+FUTURE_S = 600.0
+PAST_S = 31 * 86_400.0
 MOST_BOOTS = 20_000
 APART_S = 0.001
 """As far as times are told apart."""
@@ -20,6 +22,13 @@ EARLY_S = 1.0
 """Posts come a little sooner or later: as long as that is all, a boot keeps its date."""
 ROUNDED_S = 0.01
 """More than what was noted loses on its way through the store."""
+
+
+def dated(time_s: float, received_s: float) -> float:
+    """The host's own time. One more than 10 minutes ahead or 31 days ago is a clock that was never set, and counts as
+    the time when it came. All in Unix seconds.
+    """
+    return time_s if -PAST_S < time_s - received_s < FUTURE_S else received_s
 
 
 class _Boot:
@@ -58,17 +67,22 @@ class Dates:
             with self._lock:
                 self._of(number).since_s = math.floor(made_s - up_s + ROUNDED_S)
 
-    def made_at(self, number: Number | None, up_s: float | None, came_s: float) -> float:
-        """Unix seconds, near the truth for a boot of which a post was noted. Others have the time of coming,
-        each one of its own, in their order.
+    def made_at(self, number: Number | None, up_s: float | None, came_s: float, *, is_newest: bool) -> float:
+        """Unix seconds, near the truth for a boot of which a post was noted. Others have the time of coming. No two
+        newest posts have one time, nor two of an unknown boot.
         """
         if number is None:
             return came_s
         with self._lock:
             boot = self._of(number)
+            made_s = came_s
             if up_s is not None and boot.since_s is not None:
-                return min(came_s + EARLY_S, boot.since_s + up_s)
-            boot.last_s = max(came_s, boot.last_s + APART_S)
+                made_s = min(came_s + EARLY_S, boot.since_s + up_s)
+                if not is_newest:
+                    return made_s
+            if boot.last_s > came_s + MOST_DELAY_S:  # the server's clock was set back
+                boot.last_s = 0.0
+            boot.last_s = max(made_s, boot.last_s + APART_S)
             return boot.last_s
 
     def _of(self, number: Number) -> _Boot:

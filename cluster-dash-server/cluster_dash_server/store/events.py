@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from .dates import dated
+from .dating import dated
 from .tables import EVENTS
 from .target import Client
 

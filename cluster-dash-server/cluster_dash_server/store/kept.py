@@ -46,7 +46,7 @@ class Kept(NamedTuple):
     document: Parts
     points: Points
     received_s: float
-    """When it came, or was made where that is known, Unix seconds by the server's clock: see `dating.py`."""
+    """When it came, Unix seconds by the server's clock; where its own time is none, when it was made: `dating.py`."""
     number: Number | None
     is_newest: bool
     """Of its host, when it came; else it came late."""

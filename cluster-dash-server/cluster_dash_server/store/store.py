@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from ..logs import quoted
 from . import NotKept, StoreAway
 from .damage import too_many_parts
-from .dating import Dates
+from .dating import Dates, dated
 from .events import SERVER_START, Event, Events
 from .journal import Journal, JournalError, Sealed
 from .kept import Coming, Kept, NotOurs, pack, unpack
@@ -118,8 +118,9 @@ class Store:
         came_s = self._wall()
         if is_newest:
             self._dates.note(number, up_s, came_s)
-        made_at = self._dates.made_at(number, up_s, came_s)
-        return Kept(document, points.packed(), made_at, number, is_newest)
+        has_time = dated(points.event_time, came_s) == points.event_time
+        at_s = came_s if has_time else self._dates.made_at(number, up_s, came_s, is_newest=is_newest)
+        return Kept(document, points.packed(), at_s, number, is_newest)
 
     @property
     def is_open(self) -> bool:
