@@ -170,10 +170,10 @@ def test_a_post_that_the_store_refuses_blocks_no_other(filled: Site) -> None:
         server.post(posts.host_post(f"bad{number}", gpus=1, metrics=bad))
         server.post(posts.host_post(f"good{number}", gpus=1))
     until(lambda: server.get("/health").json().get("notes"))
-    assert filled.hosts() == {*HOSTS, "good", "good0", "good1", "good2"}
+    until(lambda: filled.hosts() == {*HOSTS, "good", "good0", "good1", "good2"})
     assert "posts are in no chart, as the store refuses them" in str(server.get("/health").json()["notes"])
     assert list((filled.state / "journal").glob("refused-*"))
-    assert server.get("/health").status_code == requests.codes.ok
+    until(lambda: server.get("/health").ok)
 
 
 @pytest.mark.parametrize("seed", [1])
