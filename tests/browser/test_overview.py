@@ -454,6 +454,13 @@ COVERED = """() => {
 }"""
 
 
+def see_uncovered(page: Page, key: str) -> None:
+    try:
+        until(lambda: page.evaluate(COVERED) is None)
+    except AssertionError:
+        raise AssertionError(f"{key}: {page.evaluate(COVERED)}") from None
+
+
 @pytest.mark.parametrize("size", [(1440, 480), (900, 420), (390, 640)])
 def test_what_has_the_focus_is_never_covered(browser: Browser, lab: Lab, size: tuple[int, int]) -> None:
     with watch(browser, lab.server, viewport={"width": size[0], "height": size[1]}) as watched:
@@ -463,11 +470,11 @@ def test_what_has_the_focus_is_never_covered(browser: Browser, lab: Lab, size: t
         keys = ["Tab"] * 50 + ["Shift+Tab"] * 45 + ["Tab"] * 45
         for key in keys:
             page.keyboard.press(key)
-            until(lambda: page.evaluate(COVERED) is None, message=key)
+            see_uncovered(page, key)
         page.locator("#rows .tile").first.focus()
         for key in [*["ArrowDown"] * 24, *["ArrowUp"] * 24]:
             page.keyboard.press(key)
-            until(lambda: page.evaluate(COVERED) is None, message=key)
+            see_uncovered(page, key)
 
 
 # On what it is looked at

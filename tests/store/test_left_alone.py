@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
-from processes import SERVE, Program, Server
+from processes import LONG_S, SERVE, Program, Server
 
 from cluster_dash_server.store.ownership import STAMP
 from cluster_dash_server.store.records import MAGIC, record
@@ -32,7 +33,9 @@ def state(tmp_path: Path) -> Generator[Path]:
     (state / PART / "data.bin").write_bytes(b"points")
     (state / "journal").mkdir()
     (state / JOURNAL).write_bytes(MAGIC)
-    for path in (tmp_path, *tmp_path.parents[:2]):
+    for path in (tmp_path, *tmp_path.parents):
+        if path == Path(tempfile.gettempdir()):
+            break
         path.chmod(0o755)
     yield state
     subprocess.run(["umount", state], check=True)
@@ -91,10 +94,21 @@ def test_it_ends_with_one_line_and_changes_nothing(
     environ = {"STATE_DIRECTORY": str(state), "CLUSTER_DASH_STORE_URL": ""}
     with Program(serve, tmp_path / "server.log", environ) as server:
         assert server.process
-        assert server.process.wait(30) == 1
+        assert server.process.wait(LONG_S) == 1
     assert files(state) == before
     [line] = server.log.splitlines()
     assert words.format(state=state) in line
+
+
+def test_a_folder_that_a_server_cannot_come_to_ends_it_with_one_line(state: Path, tmp_path: Path) -> None:
+    give()(state)
+    state.parent.chmod(0o700)
+    environ = {"STATE_DIRECTORY": str(state), "CLUSTER_DASH_STORE_URL": ""}
+    serve = [*AS_NOBODY, *(word.format(port=0) for word in SERVE)]
+    with Program(serve, tmp_path / "server.log", environ) as server:
+        assert server.process
+        assert server.process.wait(LONG_S) == 1
+    assert f"(nobody) can't come to {state}" in server.log.splitlines()[-1]
 
 
 def test_the_same_history_is_opened_where_it_is_ones_own(state: Path, tmp_path: Path) -> None:

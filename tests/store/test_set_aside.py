@@ -24,6 +24,7 @@ from pathlib import Path
 import orjson, posts
 from cluster_dash_server.points import points_of_post
 from cluster_dash_server.store.journal import Journal
+from cluster_dash_server.store.kept import Coming, Parts
 from cluster_dash_server.store.store import Store
 from cluster_dash_server.store.tables import Days
 from cluster_dash_server.store.target import target_of
@@ -36,7 +37,7 @@ client = target.connect()
 
 def come(host):
     post = posts.host_post(host, gpus=1)
-    store.keep(orjson.dumps(post), b"{}", points_of_post(post), None, True)
+    store.keep([Coming(Parts(orjson.dumps(post), b"{}"), points_of_post(post), None, True, None)])
 
 def step():
     store.step(lambda *_: None)

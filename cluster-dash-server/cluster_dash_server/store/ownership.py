@@ -28,7 +28,12 @@ _DEPTH = 4
 
 def why_left_alone(folder: Path, *, has_engine: bool) -> str | None:
     """One line for a person, None where there is no reason. Changes nothing."""
-    journal = sorted((folder / "journal").glob("*.journal"))
+    try:
+        journal = sorted(path for path in (folder / "journal").iterdir() if path.suffix == ".journal")
+    except FileNotFoundError:
+        journal = []
+    except PermissionError as error:
+        return f"this server's user ({_name(os.geteuid())}) can't come to {error.filename}"
     if why := _other_version(journal):
         return why
     if not has_engine:
