@@ -198,7 +198,7 @@ def test_a_file_system_mounted_anew_in_the_place_of_a_dead_one_is_asked(rig: Rig
     rig.mounts.clear()
     rig.add("data", mount_id="31")
     rig.read_without_waiting()
-    assert rig.asked("data") == 2
+    wait_until(lambda: rig.asked("data") == 2)
 
 
 def test_a_child_that_is_killed_is_started_again_later_and_later(rig: Rig) -> None:
