@@ -38,7 +38,7 @@ def failing(error: int, times: int = 1) -> Callable[[int], None]:
 def test_what_was_appended_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
     journal = Journal(tmp_path, MIB)
     for number in range(5):
-        journal.append(b"%d" % number, number)
+        journal.append([(b"%d" % number, number)])
     journal.close()
     again = Journal(tmp_path, MIB)
     assert on_disk(again) == [b"0", b"1", b"2", b"3", b"4"]
@@ -56,7 +56,7 @@ def test_an_append_returns_after_the_disk_has_it_and_not_before(tmp_path: Path) 
 
     journal = Journal(tmp_path, MIB, sync)
     with ThreadPoolExecutor(1) as pool:
-        appending = pool.submit(journal.append, b"post", 1)
+        appending = pool.submit(journal.append, [(b"post", 1)])
         assert asked.wait(60)
         assert not appending.done()
         synced.set()
@@ -75,7 +75,7 @@ def test_those_that_come_while_the_disk_is_busy_are_synced_together(tmp_path: Pa
 
     journal = Journal(tmp_path, MIB, sync)
     with ThreadPoolExecutor(20) as pool:
-        appending = [pool.submit(journal.append, b"%d" % number, number) for number in range(20)]
+        appending = [pool.submit(journal.append, [(b"%d" % number, number)]) for number in range(20)]
         while journal.waiting < 19:  # all others wait for the first
             assert not busy.is_set()
         busy.set()
@@ -88,9 +88,9 @@ def test_those_that_come_while_the_disk_is_busy_are_synced_together(tmp_path: Pa
 
 def test_sealed_files_come_with_what_was_appended_and_go_when_it_is_carried(tmp_path: Path) -> None:
     journal = Journal(tmp_path, MIB)
-    journal.append(b"a", "first")
+    journal.append([(b"a", "first")])
     [first] = journal.seal()
-    journal.append(b"b", "second")
+    journal.append([(b"b", "second")])
     assert [sealed.items for sealed in journal.seal()] == [["first"], ["second"]]
     journal.remove(first.number)
     assert on_disk(journal) == [b"b"]
@@ -101,7 +101,7 @@ def test_what_waits_long_takes_no_memory(tmp_path: Path) -> None:
     """While the store is away: what is too much is read from its file later."""
     journal = Journal(tmp_path, 64 * MIB, sync=lambda _file: None)
     for number in range(MAX_ITEMS + 10):
-        journal.append(b"%d" % number, number)
+        journal.append([(b"%d" % number, number)])
         if number % 1000 == 0:
             journal.seal()
     kept = [sealed for sealed in journal.seal() if sealed.items is not None]
@@ -113,18 +113,18 @@ def test_what_waits_long_takes_no_memory(tmp_path: Path) -> None:
 
 def test_a_full_journal_takes_nothing_until_there_is_room(tmp_path: Path) -> None:
     journal = Journal(tmp_path, 2000)
-    journal.append(b"x" * 1500, 1)
+    journal.append([(b"x" * 1500, 1)])
     with pytest.raises(JournalError, match="the journal is full"):
-        journal.append(b"y" * 1500, 2)
+        journal.append([(b"y" * 1500, 2)])
     journal.remove(journal.seal()[0].number)
-    journal.append(b"z" * 1500, 3)
+    journal.append([(b"z" * 1500, 3)])
     assert on_disk(journal) == [b"z" * 1500]
     journal.close()
 
 
 def test_a_disk_without_room_leaves_no_half_record_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal(tmp_path, MIB)
-    journal.append(b"before", 1)
+    journal.append([(b"before", 1)])
     real = os.write
 
     def half(file: int, content: bytes) -> int:
@@ -134,9 +134,9 @@ def test_a_disk_without_room_leaves_no_half_record_behind(tmp_path: Path, monkey
 
     monkeypatch.setattr(os, "write", half)
     with pytest.raises(JournalError, match="No space left"):
-        journal.append(b"x" * 120, 2)
+        journal.append([(b"x" * 120, 2)])
     monkeypatch.setattr(os, "write", real)
-    journal.append(b"after", 3)
+    journal.append([(b"after", 3)])
     path = journal.path(journal.seal()[0].number)
     assert list(read(path)) == [b"before", b"after"]
     journal.close()
@@ -147,7 +147,7 @@ def test_after_a_failed_sync_nothing_is_acknowledged_any_more(tmp_path: Path) ->
     journal = Journal(tmp_path, MIB, failing(errno.EIO))
     for _ in range(3):
         with pytest.raises(JournalError, match="disk failed"):
-            journal.append(b"post", 1)
+            journal.append([(b"post", 1)])
     assert journal.trouble
     journal.close()
     Journal(tmp_path, MIB).close()

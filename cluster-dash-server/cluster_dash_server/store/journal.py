@@ -86,12 +86,10 @@ class Journal:
         self._refusing: str | None = None
         """Why the newest posts were not taken."""
 
-    def append(self, payload: bytes, item: Any) -> None:
-        """`item` is given back by `seal`, to save reading the file. Raises JournalError: then it is there or not."""
-        self.append_all([(payload, item)])
-
-    def append_all(self, coming: Sequence[tuple[bytes, Any]]) -> None:
-        """The same of many, with one sync."""
+    def append(self, coming: Sequence[tuple[bytes, Any]]) -> None:
+        """Payloads, each with an item that is given back by `seal`, to save reading the file; one sync serves them all.
+        Raises JournalError: then each is there or not.
+        """
         with self._lock:
             group = self._group
             group.records += [record(payload) for payload, _ in coming]

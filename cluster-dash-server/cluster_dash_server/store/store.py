@@ -109,7 +109,7 @@ class Store:
         """Returns when all of these posts are on disk. Raises NotKept: then each is there or not."""
         kept = [self._dated(each) for each in coming]
         try:
-            self._journal.append_all([(pack(each), each) for each in kept])
+            self._journal.append([(pack(each), each) for each in kept])
         except JournalError as error:
             raise NotKept(str(error)) from None
 

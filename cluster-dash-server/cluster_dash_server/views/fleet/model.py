@@ -111,9 +111,10 @@ class Fleet:
         mono_s, changes = self._hosts.mono_s, self._hosts.changes
         self._looked_mono_s = mono_s
         late = list(islice(self._pending, portion))
-        until_mono_s = self._until_mono_s | {row.name: row.until_mono_s for row in self._rows.values()}
+        overdue = [name for name, until_mono_s in self._until_mono_s.items() if until_mono_s < mono_s]
+        overdue += [row.name for row in self._rows.values() if row.until_mono_s < mono_s]
         self._until_mono_s = {}
-        for name in (*late, *[name for name, until_s in until_mono_s.items() if until_s < mono_s]):
+        for name in (*late, *overdue):
             changes.note(HOST, name)  # so that those hear of it who looked before
         version = changes.version
         names = None if self._version is None else changes.since(self._version, HOST)
