@@ -390,21 +390,31 @@ class SimulatedHost(Asking):
     def __init__(self, port: int, fleet: Fleet, host: int) -> None:
         super().__init__(port, "/", self._body)
         self._fleet, self._host, self._number = fleet, host, 0
+        self._asks = False
+        """Whether it waits for an answer."""
         self.cuts = 0
-        """Of its connection."""
+        """Of its connection, while it asked."""
 
     def _body(self) -> bytes:
         return _with_passcode(self._fleet.body(self._host, self._number))
 
+    def start(self, selector: selectors.BaseSelector) -> None:
+        self._asks = True
+        super().start(selector)
+
     def go_on(self, selector: selectors.BaseSelector, events: int) -> int | None:
-        """Where the connection was closed while nothing was asked, it asks again over a new one, as every client."""
+        """Where the connection was closed just as it asked, it asks again over a new one, as every client."""
         status = super().go_on(selector, events)
+        if not self._asks:
+            return None
         if status == 0:
             started = self.started
             self.start(selector)
             self.started, self.cuts = started, self.cuts + 1
             return None
-        self._number += status == 200
+        if status is not None:
+            self._asks = False
+            self._number += status == 200
         return status
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import resource
 import selectors
 import socket
@@ -153,6 +154,18 @@ def test_a_reader_that_stops_frees_what_it_held(tmp_path: Path) -> None:
             post(server)
             until(lambda: psutil.Process(server.pid).net_connections("tcp").__len__() < 5)
         assert server.post(posts.host_post()).status_code == 200
+
+
+def test_a_connection_in_use_stays_open(tmp_path: Path) -> None:
+    with serve(tmp_path, idle_timeout_s=5) as server, connections(server, 1) as held:
+        [connection] = held
+        body = json.dumps(posts.host_post()).encode()
+        head = HEAD.replace(b"Host: x", b"Host: localhost")
+        began = time.monotonic()
+        while time.monotonic() - began < 8:
+            connection.sendall(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body))
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+            time.sleep(0.1)
 
 
 def test_idle_connections_beyond_the_limit_keep_nobody_out(tmp_path: Path) -> None:

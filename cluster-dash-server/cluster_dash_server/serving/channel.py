@@ -55,7 +55,7 @@ class Channel(HTTPChannel):
         map: dict[int, dispatcher] | None = None,  # noqa: A002  waitress's name
     ) -> None:
         self.waiting_since = time.monotonic()
-        """The start of the connection, of a request that is coming, or of the pause after an answer (within 1 s)."""
+        """The start of the connection, of a request that is coming, or of the pause after an answer."""
         self.has_answered = False
         self.held_bytes = 0
         """Of bodies that came in pieces, until they are answered. `Connections` counts them."""
@@ -116,6 +116,7 @@ class Channel(HTTPChannel):
         self.server.connections.serving.channel = self
         self.has_answered = True
         super().service()
+        self.waiting_since = time.monotonic()
         self.server.connections.release(self)
         self.server.connections.answered += 1
 
