@@ -12,6 +12,7 @@ import os
 import select
 import socket
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ NAME = "control.socket"
 WAIT_MS = 500
 IDLE_S = 60.0
 """A client that is silent for longer in the midst of its work is dropped."""
+END_S, END_AGAIN_S = 5.0, 0.2
+"""So long, and so often, the end of the server has a work broken off: just as it begins nothing may be there to end."""
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -61,16 +64,19 @@ class Control:
 
     def end(self) -> None:
         """Breaks off what is going on, so that the process can end."""
-        if self._at_work is not None:
-            self._at_work.cancel()
+        until = time.monotonic() + END_S
+        while (transfer := self._at_work) is not None and time.monotonic() < until:
+            transfer.cancel()
+            time.sleep(END_AGAIN_S)
 
     def _serve(self, client: socket.socket) -> None:
         client.settimeout(IDLE_S)
         with client.makefile("rwb") as stream, contextlib.closing(self._transfer()) as transfer:
-            self._at_work = transfer
             try:
                 while line := stream.readline(pieces.LONGEST_LINE):
+                    self._at_work = transfer
                     self._answer(orjson.loads(line), stream, transfer)
+                    self._at_work = None
             except (ValueError, LookupError, TypeError, AttributeError):  # it is no such command
                 stream.write(orjson.dumps({"error": "that is no question of this version"}) + b"\n")
             finally:
