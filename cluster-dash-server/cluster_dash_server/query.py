@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from .gpus import Gpu, Process, gpu_error_of, gpus_of
 from .live.claim import Rival, ids_of, label
 from .live.clock import OwnError
-from .live.hosts import Host, Hosts, Latest
+from .live.host import Host, Latest
+from .live.hosts import Hosts
 from .live.watch import GpuNow
 from .plausible import SENSORS, can_be, faults_of, without_impossible
 from .points import COUNTS, mean

@@ -11,7 +11,8 @@ import pytest
 from cluster_dash_server.config import Live
 from cluster_dash_server.live.clock import Clock
 from cluster_dash_server.live.history import MAX_SERIES
-from cluster_dash_server.live.hosts import Host, Hosts
+from cluster_dash_server.live.host import Host
+from cluster_dash_server.live.hosts import Hosts
 from cluster_dash_server.live.rows import SeriesColumns
 from cluster_dash_server.points import points_of_post
 from cluster_dash_server.query import host_now

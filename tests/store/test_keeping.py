@@ -8,7 +8,8 @@ from pathlib import Path
 import posts
 
 from cluster_dash_server.config import Live
-from cluster_dash_server.live.hosts import Hosts, Post
+from cluster_dash_server.live.hosts import Hosts
+from cluster_dash_server.live.portions import Post
 from cluster_dash_server.live.sequences import Seen
 from cluster_dash_server.points import points_of_post
 from cluster_dash_server.store import NotKept

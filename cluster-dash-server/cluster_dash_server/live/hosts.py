@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..config import Live
-from ..gpus import Gpu, gpu_error_of, gpus_of
+from ..gpus import Gpu
 from ..logs import quoted
 from ..points import Points
 from ..store import NotKept
 from ..store.kept import Coming, Parts
-from ..store.numbers import Number, Numbers, number_of
+from ..store.numbers import Numbers, number_of
 from .budget import Budget
 from .changes import Changes
 from .claim import Arrival, Claim, NameTaken, NumberTaken, Rival, arrival_of
@@ -23,26 +23,20 @@ from .clock import NOTICED_S, Clock, OwnError, own_error
 from .document import Document, document_of
 from .events import Events
 from .history import RecentHistory
+from .host import Host, Latest, latest_of
 from .identity import SOMEBODY, Sender, Verdict
+from .portions import Post, portions
 from .rows import Segment, SeriesColumns, columns
 from .sequences import Seen
 from .watch import NEARLY_FULL_PERCENT, Floors, GpuNow, Watch
 
 log = logging.getLogger(__name__)
 
-OFFLINE_AFTER_S = 600
-STALE_AFTER_S = 15
-STALE_AFTER_INTERVALS = 3
 HOUR_S = 3600.0
 GIVES_WAY_AFTER_S = 24 * HOUR_S
 """So long must a host be silent before another one may have its place."""
 FULL_SHOWN_S = 600.0
-DEFAULT_INTERVAL_S = 300
-"""A post without the `mole` section doesn't tell its interval; the original mole's default."""
-LONGEST_INTERVAL_S = 86_400.0
 MIB = 2**20
-MOST_AT_ONCE = 32
-"""Posts that are decoded and in memory together; one sync serves them."""
 HOST = "host"
 """The kind of its changes."""
 Keep = Callable[[Sequence[Coming]], None]
@@ -60,80 +54,6 @@ class HostsFull(Exception):
 REFUSALS = (HostsFull, NameTaken, NumberTaken)
 
 
-@dataclass(frozen=True, slots=True)
-class Latest:
-    """A host's newest post. Replaced as a whole and never changed, so it is read without a lock."""
-
-    document: Document
-    """The post as JSON, without its auth_code. Thousands of posts kept decoded would slow each decoding down."""
-    timestamp: float
-    """Unix seconds by the host's clock."""
-    interval_s: float | None
-    """How often its mole says that it posts."""
-    received_mono_s: float
-    hidden_gpus: list[Gpu]
-    """Where its driver tells nothing of any GPU: those of before, without their values."""
-    epoch: str | None = None
-    """Which boot of its host and start of its mole it is of."""
-    delay_s: float = 0.0
-    """How much longer than others of its mole the post was on its way, by its clock since boot."""
-
-    @property
-    def post(self) -> dict[str, Any]:
-        """Decoded anew each time."""
-        return self.document.read()
-
-    def skew_s(self, offset_s: float) -> float:
-        """How far the host's clock is ahead of the server's, less what the post's way took as far as that is known.
-
-        What a post was late explains no more than a clock that seems behind.
-        """
-        skew_s = self.timestamp - (self.received_mono_s + offset_s)
-        return skew_s if skew_s >= 0 else min(0.0, skew_s + self.delay_s)
-
-    @property
-    def stale_after_s(self) -> float:
-        """Three of its intervals, at least 15 s."""
-        return max(STALE_AFTER_S, STALE_AFTER_INTERVALS * (self.interval_s or DEFAULT_INTERVAL_S))
-
-    def status(self, age_s: float) -> str:
-        """up, stale or offline (10 minutes, for a mole that posts seldom its own three intervals)."""
-        if age_s > max(OFFLINE_AFTER_S, self.stale_after_s if self.interval_s else 0):
-            return "offline"
-        return "stale" if age_s > self.stale_after_s else "up"
-
-
-@dataclass(slots=True)
-class Host:
-    name: str
-    latest: Latest
-    history: RecentHistory
-    claim: Claim
-    events: Events
-    watch: Watch
-
-
-def _latest(post: dict[str, Any], document: Document, mono_s: float, before: Latest | None) -> Latest:
-    mole = post.get("mole", {})
-    interval = mole.get("interval_s")
-    return Latest(
-        document,
-        float(post["timestamp"]),
-        None if interval is None else min(float(interval), LONGEST_INTERVAL_S),
-        mono_s,
-        _hidden_gpus(post, before),
-        mole.get("epoch"),
-    )
-
-
-def _hidden_gpus(post: dict[str, Any], before: Latest | None) -> list[Gpu]:
-    error = gpu_error_of(post)
-    if error is None or before is None or gpus_of(post):
-        return []
-    known = before.hidden_gpus or gpus_of(before.post)
-    return [gpu.unreadable(*error) for gpu in known]
-
-
 def _keep_events(host: Host, post: dict[str, Any], arrival: Arrival, delay_s: float, told: str | None) -> None:
     """Each with its age when it came, for which the host's clock needn't be right."""
     if told:
@@ -141,35 +61,6 @@ def _keep_events(host: Host, post: dict[str, Any], arrival: Arrival, delay_s: fl
     for event in post.get("events", ()):
         ago_s = max(0.0, arrival.timestamp - event["time"]) + delay_s
         host.events.add(arrival.mono_s - ago_s, event)
-
-
-class Post(NamedTuple):
-    """That was checked, with its points."""
-
-    document: dict[str, Any]
-    points: Points
-    sender: Sender = SOMEBODY
-
-
-def _portions(posts: Iterable[Post]) -> Iterator[list[Post]]:
-    """What is kept together: so many posts, and of a host only such as follow each other, since which of them is the
-    newest is known before one is recorded.
-    """
-    portion: list[Post] = []
-    numbers: dict[str, Number | None] = {}
-    for post in posts:
-        name, number = post.document["hostname"], number_of(post.document)
-        if len(portion) == MOST_AT_ONCE or (name in numbers and not _follows(numbers[name], number)):
-            yield portion
-            portion, numbers = [], {}
-        portion.append(post)
-        numbers[name] = number
-    if portion:
-        yield portion
-
-
-def _follows(before: Number | None, number: Number | None) -> bool:
-    return before is not None and number is not None and before[:2] == number[:2] and before.seq < number.seq
 
 
 class Kept(NamedTuple):
@@ -218,7 +109,7 @@ class Hosts:
     def record_all(self, posts: Iterable[Post]) -> list[Seen | Exception]:
         """In their order. Gives of each what `record` would give or raise; they go to the disk together."""
         found: list[Seen | Exception] = []
-        for portion in _portions(posts):
+        for portion in portions(posts):
             known = [(each, self._known(each)) for each in portion]
             refused = self._keep_all(known) if self._keep else {}
             found += [refused.get(at) or self._note(*each) for at, each in enumerate(known)]
@@ -270,7 +161,7 @@ class Hosts:
             delay_s, told = host.claim.take(arrival, seen, verdict)
             if seen is Seen.NEW:
                 if verdict is Verdict.REPLACES:
-                    latest = _latest(post, document, arrival.mono_s, None)  # the GPUs of the one before aren't its
+                    latest = latest_of(post, document, arrival.mono_s, None)  # the GPUs of the one before aren't its
                     host.watch = self._new_watch()
                 self._tell_start(host, latest, post)
                 host.latest = latest = replace(latest, delay_s=delay_s) if delay_s >= 1 else latest
@@ -288,7 +179,7 @@ class Hosts:
 
     def _latest(self, post: Post, document: Document, arrival: Arrival) -> Latest:
         known = self._hosts.get(arrival.name)
-        return _latest(post.document, document, arrival.mono_s, known.latest if known else None)
+        return latest_of(post.document, document, arrival.mono_s, known.latest if known else None)
 
     def _tell_start(self, host: Host, latest: Latest, post: dict[str, Any]) -> None:
         before = host.latest.epoch
@@ -332,7 +223,7 @@ class Hosts:
                 known.claim.asking.numbers.merge(numbers)
             if known is not None or len(self._hosts) >= self._settings.max_hosts:
                 return
-            host = self._add(arrival, _latest(post, document, mono_s, None))
+            host = self._add(arrival, latest_of(post, document, mono_s, None))
             host.claim.take(arrival, Seen.NEW, Verdict.SAME)
             host.claim.asking.numbers.merge(numbers)
             self.changes.note(HOST, arrival.name)

@@ -15,8 +15,9 @@ from flask import Blueprint, Response, jsonify, request
 from ..config import Limits
 from ..counts import Counts
 from ..errors import Refusal
-from ..live.hosts import Hosts, Post
+from ..live.hosts import Hosts
 from ..live.identity import Sender
+from ..live.portions import Post
 from ..live.sequences import Seen
 from ..store.numbers import number_of
 from .access import Gate, bearer

@@ -16,8 +16,9 @@ from ..counts import Counts
 from ..errors import FAILED, Refusal, log_refusal
 from ..hostcheck import WsgiApp
 from ..live.claim import NameTaken
-from ..live.hosts import REFUSALS, Hosts, HostsFull, Post
+from ..live.hosts import REFUSALS, Hosts, HostsFull
 from ..live.identity import Sender
+from ..live.portions import Post
 from ..live.sequences import Seen
 from ..points import points_of_post
 from ..store import NotKept

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from ..live.hosts import Host, Hosts
+from ..live.host import Host
+from ..live.hosts import Hosts
 from ..live.rows import SeriesColumns
 from ..plausible import SENSORS
 from ..points import GIB, MIB, NO_DEVICE

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, jsonify, request
 
 from ..gpus import Gpu, gpus_of
-from ..live.hosts import OFFLINE_AFTER_S, Hosts, Latest
+from ..live.host import OFFLINE_AFTER_S, Latest
+from ..live.hosts import Hosts
 from ..points import mean
 from ..query import FleetBucket, HostNow, fleet_history, host_now, stored_fleet_history
 from .asking import ask

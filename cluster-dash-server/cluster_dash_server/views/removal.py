@@ -14,7 +14,8 @@ from flask import Blueprint, Response, jsonify, redirect, render_template, reque
 from werkzeug.wrappers import Response as AnyResponse
 
 from ..errors import Refusal, wants_page
-from ..live.hosts import Host, Hosts
+from ..live.host import Host
+from ..live.hosts import Hosts
 from ..logs import quoted
 from .forms import check_form
 

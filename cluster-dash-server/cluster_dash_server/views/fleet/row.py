@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...gpus import Gpu
-from ...live.hosts import OFFLINE_AFTER_S
+from ...live.host import OFFLINE_AFTER_S
 from ...live.watch import GpuNow
 from ...query import HostNow, natural
 from ..notes import Note, mount_without_names, notes_of

@@ -16,7 +16,8 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from ...gpus import gpus_of
-from ...live.hosts import Host, Hosts, Latest
+from ...live.host import Host, Latest
+from ...live.hosts import Hosts
 from ...points import Layout, SeriesKey, points_of_post
 from .names import PREFIX, SERVER, Family, family_of, labels_of
 
