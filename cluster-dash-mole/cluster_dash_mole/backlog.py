@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from cluster_dash_mole.backend import DeliveryError, Reasons, back_off_s
 from cluster_dash_mole.comms import add_auth_code
 from cluster_dash_mole.exchange import Exchange
+from cluster_dash_mole.waiting import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,6 +54,7 @@ class Backlog:
         self._failures = 0
         self._reasons = Reasons()
         self._changed = threading.Condition()
+        self._pause = Wait()
         self._start_at_s: float | None = None
         self._may_run = self._closed = False
         outbox.on_waiting = self.wake
@@ -81,10 +83,10 @@ class Backlog:
     def _run(self) -> None:
         while not self._closed:
             wait_s = self._guarded_step()
-            with self._changed:
-                if wait_s is not None:
-                    self._changed.wait_for(lambda: self._closed, wait_s)
-                else:
+            if wait_s is not None:
+                self._pause.seconds(wait_s)
+            else:
+                with self._changed:
                     self._changed.wait_for(lambda: self._closed or self._start_at_s is not None)
 
     def _guarded_step(self) -> float | None:
@@ -174,6 +176,7 @@ class Backlog:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        self._pause.end()
         self._batches.close()
         self._singles.close()
 

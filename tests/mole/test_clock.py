@@ -18,6 +18,7 @@ from clock_standin import DAY_S, HOUR_S, YEAR_S, ClockStandin
 from nvml_standin import Gpu, NvmlStandin
 
 from mole.peers import LONG_S, PROMPT_S, MoleProcess, Peer, free_port, wait_until
+from mole.store_peer import StorePeer
 
 pytestmark = pytest.mark.slow
 
@@ -96,6 +97,25 @@ def test_a_mole_that_backs_off_tries_on_when_the_clock_goes_back(
     try:
         wait_until(lambda: peer.posts)
         assert peer.posts[-1]["timestamp"] == pytest.approx(clock.now(), abs=LONG_S)
+        assert mole.end() < PROMPT_S
+    finally:
+        peer.close()
+
+
+def test_what_waits_is_sent_when_the_clock_goes_back(
+    clock: ClockStandin, standin: NvmlStandin, start_mole: Start
+) -> None:
+    peer = StorePeer()
+    peer.judge_batch = lambda _: 503
+    peer.judge = lambda post: 503 if post["mole"]["seq"] < 3 else 200
+    try:
+        auth = {"JSON_SENDER_LOGGER_AUTH_CODE": "canary"}
+        mole = start_mole(**settings(peer.address), **auth, **clock.env_of_old_python)
+        wait_until(lambda: "/batch: " in mole.log)
+        time.sleep(0.1)  # so that it waits until it tries again
+        clock.set(-2 * HOUR_S)
+        peer.judge_batch = lambda _: 200
+        wait_until(lambda: peer.from_batches)
         assert mole.end() < PROMPT_S
     finally:
         peer.close()

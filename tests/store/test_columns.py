@@ -7,7 +7,6 @@ import tracemalloc
 from typing import Any
 
 import posts
-import pytest
 
 from cluster_dash_server.points import NO_DEVICE, Layout, Points, SeriesKey, points_of_post, tags_json
 from cluster_dash_server.store.columns import MOST_BYTES, MOST_NAMES, Columns
@@ -25,7 +24,7 @@ def rows(columns: dict[str, list[Any]]) -> set[tuple[Any, ...]]:
 
 
 def held(kept: Columns, several: list[Points]) -> list[tuple[Any, ...]]:
-    table = kept.table_of([(each, NOW) for each in several])
+    table = kept.table_of(several)
     columns = {name: table[name].to_pylist() for name in table.column_names}
     columns["event_time"] = [at.timestamp() for at in columns["event_time"]]
     return sorted(zip(*(columns[name] for name in COLUMNS), strict=True))
@@ -46,7 +45,7 @@ def test_it_has_each_posts_own_rows() -> None:
 def test_rows_are_in_the_order_of_the_tables_key() -> None:
     names = ["b", "a", "é", "z"]
     several = [points(name, ago_s) for ago_s in (5, 10, 0) for name in names]
-    table = Columns().table_of([(each, NOW) for each in several])
+    table = Columns().table_of(several)
     key = ("metric", "host", "device", "event_time", "tags_json")
     found = list(zip(*(table[name].to_pylist() for name in key), strict=True))
     assert len(set(found)) == len(found) > 100
@@ -61,7 +60,7 @@ def test_a_packed_post_has_the_same_rows() -> None:
 def test_values_that_are_no_number_are_left_out_and_infinite_ones_kept() -> None:
     series = [SeriesKey(name, NO_DEVICE, "") for name in ("nan", "inf", "-inf", "0")]
     layout = Layout(series, [""] * 4)
-    table = Columns().table_of([(Points("h", NOW, layout, [math.nan, math.inf, -math.inf, 0]), NOW)])
+    table = Columns().table_of([Points("h", NOW, layout, [math.nan, math.inf, -math.inf, 0])])
     assert dict(zip(table["metric"].to_pylist(), table["value"].to_pylist(), strict=True)) == {
         "inf": math.inf,
         "-inf": -math.inf,
@@ -72,7 +71,7 @@ def test_values_that_are_no_number_are_left_out_and_infinite_ones_kept() -> None
 def test_posts_without_a_value_make_a_table_without_a_row() -> None:
     empty = Points("h", NOW, Layout([SeriesKey("x", 0, "")], [""]), [math.nan])
     nothing = Points("h", NOW, Layout([], []), [])
-    assert Columns().table_of([(empty, NOW), (nothing, NOW)]).num_rows == 0
+    assert Columns().table_of([empty, nothing]).num_rows == 0
 
 
 def test_more_names_than_are_remembered_are_names_all_the_same() -> None:
@@ -81,7 +80,7 @@ def test_more_names_than_are_remembered_are_names_all_the_same() -> None:
     layout = Layout([SeriesKey(f"m{at}", at % 7, tags_json({"n": str(at)})) for at in many], ["u"] * len(many))
     wide = Points("wide", NOW, layout, [float(at) for at in many])
     for _ in range(2):
-        table = kept.table_of([(wide, NOW), (points("gpu01"), NOW)])
+        table = kept.table_of([wide, points("gpu01")])
         found = zip(*(table[name].to_pylist() for name in ("metric", "value", "tags_json")), strict=True)
         wide_rows = {(metric, value, tags) for metric, value, tags in found if metric.startswith("m")}
         assert wide_rows == {(f"m{at}", float(at), tags_json({"n": str(at)})) for at in many}
@@ -94,16 +93,8 @@ def test_ever_new_long_names_take_a_bounded_memory() -> None:
     try:
         for turn in range(3 * MOST_BYTES // (names * length)):
             series = [SeriesKey(f"{turn}.{at}".ljust(length, "x"), NO_DEVICE, "") for at in range(names)]
-            kept.table_of([(Points("h", NOW, Layout(series, [""] * names), [1.0] * names), NOW)])
+            kept.table_of([Points("h", NOW, Layout(series, [""] * names), [1.0] * names)])
             del series
         assert tracemalloc.get_traced_memory()[0] < 1.5 * MOST_BYTES
     finally:
         tracemalloc.stop()
-
-
-@pytest.mark.parametrize(
-    ("ahead_s", "is_kept"), [(599, True), (601, False), (1e9, False), (-30 * 86_400, True), (-NOW, False)]
-)
-def test_a_clock_that_was_never_set_does_not_date_a_point(ahead_s: float, is_kept: bool) -> None:
-    table = Columns().table_of([(points("gpu01", -ahead_s), NOW)])
-    assert {at.timestamp() for at in table["event_time"].to_pylist()} == {NOW + ahead_s if is_kept else NOW}

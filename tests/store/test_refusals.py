@@ -18,7 +18,7 @@ from cluster_dash_server.store.refusals import is_refusal, sift
 
 def kept(number: int) -> Kept:
     points = points_of_post(posts.host_post("gpu01", gpus=1))
-    return Kept(Parts(b"{}", b"{}"), points, time.time(), Number("mole", "boot.1", number), is_newest=True)
+    return Kept(Parts(b"{}", b"{}"), points, time.time(), Number("mole", "boot.1", number), True, None)
 
 
 ALL = [kept(number) for number in range(100)]
@@ -87,5 +87,5 @@ def test_a_record_tells_whether_its_post_came_late(is_newest: bool) -> None:
     post = posts.host_post("gpu01", gpus=1, seq=5)
     document = Parts(orjson.dumps(post), b"{}")
     number = Number(post["mole"]["id"], "boot.1", 5)
-    given = Kept(document, points_of_post(post), 1_795_000_000.25, number, is_newest)
+    given = Kept(document, points_of_post(post), 1_795_000_000.25, number, is_newest, post["mole"]["mono_s"])
     assert unpack(pack(given))[2:] == given[2:]

@@ -16,18 +16,12 @@ import numpy as np
 import pyarrow as pa
 
 from ..points import Layout, Points
-from .dating import dated
 
 MOST_NAMES = 50_000
 """Of each kind, that are remembered; beyond them all are forgotten, and learnt again."""
 MOST_BYTES = 2**24
 """Of all names, the same: who sends ever new ones may send long ones."""
 MOST_RANKS = 2**16
-
-
-def event_time_of(points: Points, received_s: float) -> float:
-    """When all of a post's points count as, Unix seconds."""
-    return dated(points.event_time, received_s)
 
 
 class Names:
@@ -89,14 +83,12 @@ class Columns:
         self._hosts, self._metrics, self._units, self._tags = Names(), Names(), Names(), Names()
         self._fixed: WeakKeyDictionary[Layout, _Fixed] = WeakKeyDictionary()
 
-    def table_of(self, posts: Sequence[tuple[Points, float]]) -> Any:
-        """Of posts and when they came, Unix seconds; without what is missing."""
+    def table_of(self, posts: Sequence[Points]) -> Any:
+        """Without what is missing."""
         names = (self._hosts, self._metrics, self._units, self._tags)
         if max(map(len, names)) > MOST_NAMES or sum(each.bytes for each in names) > MOST_BYTES:
             self._forget()
-        by_time = sorted(
-            ((math.floor(event_time_of(*post) * 1000), post[0]) for post in posts), key=lambda each: each[0]
-        )
+        by_time = sorted(((math.floor(each.event_time * 1000), each) for each in posts), key=lambda each: each[0])
         points = [each for _, each in by_time]
         fixed = [self._fixed_of(each.layout) for each in points]
         rows = [len(each.order) for each in fixed]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -45,11 +46,19 @@ class Coming(NamedTuple):
 class Kept(NamedTuple):
     document: Parts
     points: Points
+    """By the host's clock, until they are dated: `dating.py`."""
     received_s: float
-    """When it came, Unix seconds by the server's clock; where its own time is none, when it was made: `dating.py`."""
+    """When it came, Unix seconds by the server's clock."""
     number: Number | None
     is_newest: bool
     """Of its host, when it came; else it came late."""
+    up_s: float | None
+    """How long its host had been up."""
+
+
+def up_s_of(post: Mapping[str, Any]) -> float | None:
+    """The mole's clock, which starts with the host's boot."""
+    return post.get("mole", {}).get("mono_s")
 
 
 def pack(kept: Kept) -> bytes:
@@ -66,6 +75,7 @@ def unpack(payload: bytes) -> Kept:
         post = document.read()
         if not math.isfinite(received_s):
             raise NotOurs("it came at no time")
-        return Kept(document, points_of_post(post), received_s, number_of(post), not length & _LATE)
+        is_newest = not length & _LATE
+        return Kept(document, points_of_post(post), received_s, number_of(post), is_newest, up_s_of(post))
     except (struct.error, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise NotOurs(f"{type(error).__name__}: {error}") from None

@@ -80,6 +80,10 @@ class Numbers:
         while len(self._starts) > STARTS:
             del self._starts[next(iter(self._starts))]
 
+    def has(self, number: Number) -> bool:
+        kept = self._starts.get((number.mole_id, number.epoch))
+        return kept is not None and not any(kept.holes(number.seq, number.seq))
+
     def merge(self, other: Numbers) -> None:
         """Those of the other count as older."""
         ours, self._starts = self._starts, {}

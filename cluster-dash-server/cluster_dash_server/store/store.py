@@ -19,12 +19,11 @@ from typing import Any, NamedTuple
 from ..logs import quoted
 from . import NotKept, StoreAway
 from .damage import too_many_parts
-from .dating import Dates, dated
 from .events import SERVER_START, Event, Events
 from .journal import Journal, JournalError, Sealed
 from .kept import Coming, Kept, NotOurs, pack, unpack
 from .mender import TRIES, Mender
-from .numbers import Numbers, number_of
+from .numbers import Numbers
 from .questions import LONGEST_S, Questions
 from .records import Damage, read
 from .refusals import AWAY, FAILED, Refused, is_refusal, sift
@@ -86,10 +85,9 @@ class Store:
         self.rollups = Rollups(target, self._flushing, wall, monotonic)
         self._writer = Writer(target, days, self.rollups)
         # What is lost is what the next start asks the moles for.
-        self._mender = Mender(target.folder, wall, self._writer.numbers.clear)
+        self._mender = Mender(target.folder, wall, self._writer.carried.numbers.clear)
         self._questions = Questions(target, self._mender, longest_question_s)
         self.events = Events(wall)
-        self._dates = Dates()
         self._is_closed = False
         self._is_open = False
         """Whether what was there before the start is carried and restored."""
@@ -107,20 +105,11 @@ class Store:
 
     def keep(self, coming: Sequence[Coming]) -> None:
         """Returns when all of these posts are on disk. Raises NotKept: then each is there or not."""
-        kept = [self._dated(each) for each in coming]
+        kept = [Kept(a.document, a.points.packed(), self._wall(), a.number, a.is_newest, a.up_s) for a in coming]
         try:
             self._journal.append([(pack(each), each) for each in kept])
         except JournalError as error:
             raise NotKept(str(error)) from None
-
-    def _dated(self, coming: Coming) -> Kept:
-        document, points, number, is_newest, up_s = coming
-        came_s = self._wall()
-        if is_newest:
-            self._dates.note(number, up_s, came_s)
-        has_time = dated(points.event_time, came_s) == points.event_time
-        at_s = came_s if has_time else self._dates.made_at(number, up_s, came_s, is_newest=is_newest)
-        return Kept(document, points.packed(), at_s, number, is_newest)
 
     @property
     def is_open(self) -> bool:
@@ -207,8 +196,7 @@ class Store:
     def _restore(self, restore: Restore, latest: dict[str, Latest]) -> None:
         for host, each in latest.items():
             try:
-                self._dates.restore(number_of(each.post), each.post.get("mole", {}).get("mono_s"), each.received_s)
-                restore(each.post, each.received_s, self._writer.numbers.get(host) or Numbers())
+                restore(each.post, each.received_s, self._writer.carried.numbers.get(host) or Numbers())
             except (LookupError, ValueError, TypeError, AttributeError):
                 log.exception("the latest post of %s can't be used: the host is back with its next one", quoted(host))
         self._has_others_hosts = False
@@ -370,13 +358,14 @@ class Store:
             )
 
     def _insert(self, kept: Sequence[Kept]) -> None:
+        portion = self._writer.carried.dated(kept)
         try:
-            self._writer.insert_points(kept)
+            self._writer.insert_points(portion.kept)
         except FAILED as error:
             if self._failures < TRIES - 1 or not is_refusal(error):
                 raise
-            self._keep_aside(sift(kept, self._writer.insert_points))
-        self._writer.note_inserted(kept)
+            self._keep_aside(sift(portion.kept, self._writer.insert_points))
+        self._writer.note_inserted(portion)
         self._writer.insert_due_posts()
 
     def _keep_aside(self, refused: Sequence[Refused]) -> None:

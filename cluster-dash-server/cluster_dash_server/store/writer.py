@@ -5,28 +5,22 @@ Nothing here is safe for threads, nor tries anything again: see `store.py`.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
 import pyarrow as pa
 
-from ..logs import quoted
-from .columns import Columns, event_time_of
+from .carried import Carried, Portion
+from .columns import Columns
 from .kept import Kept
-from .numbers import Numbers, load_numbers
 from .ownership import note_engine
 from .refusals import AWAY
 from .rollups import Rollups
 from .tables import LATE, POINTS, POSTS, Days, each_row_once, make_tables, merge_seldom
 from .target import Client, Target
 
-log = logging.getLogger(__name__)
-
 T = TypeVar("T")
-NUMBERS = "kept_numbers"
-"""What the latest post of a host says beside what was sent: `Numbers.dump`. So it is as old or as new as the store."""
 UNMERGED = {"optimize_on_insert": 0}
 """What is repeated within one insert goes when parts are merged, as what is repeated in two; looking for it at each
 insert takes as long as the insert.
@@ -53,9 +47,12 @@ class Writer:
         self._unposted: dict[str, Kept] = {}
         """Each host's latest post that isn't in its table yet."""
         self._posted_at: dict[str, float] = {}
+        self._versions: dict[str, int] = {}
+        """Of each host's latest post in its table, milliseconds: when it came, as long as that grows."""
+        self._timeless: set[str] = set()
+        """Hosts of which posts were dated here since their latest post was inserted."""
         self._forgotten: set[str] = set()
-        self.numbers: dict[str, Numbers] = {}
-        """Of each host's posts that are in the tables."""
+        self.carried = Carried()
         self.points = ""
         """What stands for `metric_points` in a question, so that a repeated row counts once."""
 
@@ -94,29 +91,25 @@ class Writer:
 
     def insert_points(self, kept: Sequence[Kept]) -> None:
         """Raises also what can't be made a table of, see `refusals.py`."""
-        late = [each for each in kept if self._rollups.is_too_old(event_time_of(each.points, each.received_s))]
-        if late:
-            self._insert_rows(LATE, late, self._table_of_points)
-        self._insert_rows(POINTS, kept, self._table_of_points)
+        late = [each for each in kept if self._rollups.is_too_old(each.points.event_time)]
+        for table, some in ((LATE, late), (POINTS, kept)):
+            if some:
+                self._insert_rows(table, some, self._table_of_points)
 
-    def note_inserted(self, kept: Sequence[Kept]) -> None:
+    def note_inserted(self, portion: Portion) -> None:
         """Their points are there, or set aside for good."""
-        came = ((each.points.host, event_time_of(each.points, each.received_s)) for each in kept)
-        self._rollups.note(self.client, came)
-        for each in kept:
-            if each.is_newest:
-                self._unposted[each.points.host] = each
-            if each.number:
-                self.numbers.setdefault(each.points.host, Numbers()).add(each.number)
+        self._rollups.note(self.client, ((each.points.host, each.points.event_time) for each in portion.kept))
+        self.carried.note(portion)
+        self._timeless |= portion.timeless
+        self._unposted |= {each.points.host: each for each in portion.kept if each.is_newest}
 
     def insert_due_posts(self) -> None:
-        self._insert_posts(
-            {
-                host: each
-                for host, each in self._unposted.items()
-                if each.received_s - self._posted_at.get(host, 0) >= POST_EVERY_S
-            }
-        )
+        """Those of hosts whose posts are dated here at once: what of theirs is in the tables must be known."""
+        self._insert_posts({host: each for host, each in self._unposted.items() if self._is_due(host, each)})
+
+    def _is_due(self, host: str, kept: Kept) -> bool:
+        since_s = kept.received_s - self._posted_at.get(host, 0)
+        return host in self._timeless or not 0 <= since_s < POST_EVERY_S
 
     def insert_all_posts(self) -> None:
         self._insert_posts(self._unposted)
@@ -126,12 +119,11 @@ class Writer:
         sql = f"SELECT host, post, toUnixTimestamp64Milli(received) AS ms FROM {self._target.database}.{POSTS} FINAL"  # noqa: S608  # no outsider's text
         found: dict[str, Latest] = {}
         for row in self.client.query_arrow(sql, {}).to_pylist():
+            self._versions[row["host"]] = max(row["ms"], self._versions.get(row["host"], 0))
             if row["post"]:
                 post: dict[str, Any] = orjson.loads(row["post"])
-                dumped = post.pop(NUMBERS, ())
-                if is_whole:
-                    self._note_kept_before(row["host"], dumped)
-                else:
+                self.carried.load(row["host"], post, row["ms"] / 1000, is_whole=is_whole)
+                if not is_whole:
                     post.get("mole", {}).pop("seq", None)  # its points may be lost, too: it is taken if it comes again
                 found[row["host"]] = Latest(post, row["ms"] / 1000)
         return found
@@ -147,7 +139,7 @@ class Writer:
             return
         rows = {
             "host": pa.array(forgotten),
-            "received": pa.array([int(now_s * 1000)] * len(forgotten), pa.timestamp("ms", tz="UTC")),
+            "received": self._next_versions(dict.fromkeys(forgotten, now_s)),
             "post": pa.array([""] * len(forgotten)),
         }
         self.client.insert_arrow(f"{self._target.database}.{POSTS}", pa.table(rows))
@@ -155,13 +147,13 @@ class Writer:
             self._forgotten.discard(host)
             self._posted_at.pop(host, None)
             self._unposted.pop(host, None)
-            self.numbers.pop(host, None)
+            self.carried.forget(host)
 
-    def _note_kept_before(self, host: str, dumped: Any) -> None:
-        try:
-            self.numbers.setdefault(host, Numbers()).merge(load_numbers(dumped))
-        except (ValueError, TypeError):
-            log.error("what the store says of the posts of %s that it has can't be read", quoted(host))
+    def _next_versions(self, received_s: Mapping[str, float]) -> pa.Array:
+        """When posts of these hosts came, but for a clock that was set back: the row that is newer counts."""
+        for host, at_s in received_s.items():
+            self._versions[host] = max(int(at_s * 1000), self._versions.get(host, 0) + 1)
+        return pa.array([self._versions[host] for host in received_s], pa.timestamp("ms", tz="UTC"))
 
     def _insert_rows(self, table: str, rows: Sequence[T], table_of_rows: Callable[[Sequence[T]], pa.Table]) -> None:
         """ClickHouse wants room for what isn't packed yet: where the disk is nearly full, less at once still fits."""
@@ -180,20 +172,17 @@ class Writer:
         self._posted_at |= {host: each.received_s for host, each in due.items()}
         for host in list(due):
             self._unposted.pop(host, None)
+            self._timeless.discard(host)
 
     def _table_of_points(self, kept: Sequence[Kept]) -> pa.Table:
-        return self._columns.table_of([(each.points, each.received_s) for each in kept])
+        return self._columns.table_of([each.points for each in kept])
 
     def _table_of_posts(self, due: Sequence[tuple[str, Kept]]) -> pa.Table:
-        received = [int(each.received_s * 1000) for _, each in due]
+        told = [orjson.dumps(each.document.read() | self.carried.dump(host)) for host, each in due]
         return pa.table(
             {
                 "host": pa.array([host for host, _ in due]),
-                "received": pa.array(received, pa.timestamp("ms", tz="UTC")),
-                "post": pa.array([self._with_numbers(host, each) for host, each in due]),
+                "received": self._next_versions({host: each.received_s for host, each in due}),
+                "post": pa.array(told, pa.string()),
             }
         )
-
-    def _with_numbers(self, host: str, kept: Kept) -> str:
-        numbers = self.numbers.get(host)
-        return orjson.dumps(kept.document.read() | ({NUMBERS: numbers.dump()} if numbers else {})).decode()
