@@ -173,6 +173,8 @@ test("a line is named by its word and tags, cleaned; else by its metric", () => 
   const named = looksOf([series([], [], { tags: { iface: "eth\u202e0" } }), series([], [])], { m: "in" });
   assert.deepEqual(named.map(({ name }) => name), ["in eth\ufffd0", "in"]);
   assert.equal(looksOf([series([], [])], {})[0]?.name, "m");
+  assert.equal(looksOf([series([], [], { tags: { resource: "io" } })], { m: "for" }, { io: "disks" })[0]?.name, "for disks");
+  assert.equal(looksOf([series([], [], { tags: { iface: "constructor" } })], { m: "in" })[0]?.name, "in constructor");
   const disks = inOrder(["/data10", "/data2"].map((mount) => series([], [], { tags: { mount } })), ["m"]);
   assert.deepEqual(disks.map(({ tags }) => tags.mount), ["/data2", "/data10"]);
 });
@@ -219,8 +221,9 @@ test("only charts of what the host ever sent, and where to look for what isn't i
 
 test("rates are told in the unit in which the largest is 1 or more; all else as it is", () => {
   const usual = { unit: "MiB/s", scale: 2 ** -20 };
-  assert.deepEqual(fitted(usual, 3000), { unit: "KiB/s", scale: 2 ** -10 });
-  assert.deepEqual(fitted(usual, 5e9), { unit: "GiB/s", scale: 2 ** -30 });
+  assert.deepEqual(fitted(usual, 30_000), { unit: "KiB/s", scale: 2 ** -10 });
+  assert.deepEqual(fitted(usual, 5e10), { unit: "GiB/s", scale: 2 ** -30 });
+  assert.deepEqual(fitted(usual, 1.1e9), { unit: "MiB/s", scale: 2 ** -20 });
   assert.deepEqual(fitted(usual, 0), usual);
   assert.deepEqual(fitted({ unit: "W", scale: 1 }, 5e9), { unit: "W", scale: 1 });
 });

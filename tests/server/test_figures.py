@@ -103,7 +103,7 @@ def test_lines_are_named_by_their_device_and_tags(client: FlaskClient) -> None:
     client.post("/", json=posts.host_post("gpu0", gpus=1, metrics=metrics))
     names = {f["layout"]["meta"]["title"]: [t["name"] for t in f["data"]] for f in figures_of(client, "/host/gpu0")}
     assert names["Network"] == ["in &lt;b&gt;", "in eth0"]
-    assert names["Work that waited"] == ["for io"]
+    assert names["Work that waited"] == ["for disks or network"]
     assert names["GPU utilisation"] == ["GPU 0"]
     assert set(names["Disks"]) == {"/", "/data", "x"}
 

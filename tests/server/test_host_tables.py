@@ -84,8 +84,15 @@ def test_a_failed_collector_is_told(client: FlaskClient) -> None:
 def test_the_page_tells_what_the_mole_says_of_itself(client: FlaskClient) -> None:
     client.post("/", json=CONTRACT | {"auth_code": posts.PASSCODE})
     page = client.get(f"/host/{CONTRACT['hostname']}", headers=PAGE).text
-    for text in ("9b1f1c52-7b57-4d5c-9d0c-3f2f6a0d8e11", "46 MiB", "977 KiB/s", "<dt>of its start</dt><dd>3</dd>"):
+    for text in ("9b1f1c52-7b57-4d5c-9d0c-3f2f6a0d8e11", "46 MiB", "977 KiB/s", "<dt>starts so far</dt><dd>3</dd>"):
         assert text in page
+
+
+def test_the_kinds_of_events_are_words(client: FlaskClient) -> None:
+    events = [{"kind": kind, "time": 1.0, "device": 0, "text": "x"} for kind in ("gpu_lost", "xid", "driver_reloaded")]
+    client.post("/", json=posts.host_post("a", events=events))
+    page = client.get("/host/a", headers=PAGE).text
+    assert all(f"<td>{words}</td>" in page for words in ("GPU lost", "XID", "driver reloaded"))
 
 
 def test_the_page_of_an_original_mole_says_that_it_tells_nothing(client: FlaskClient) -> None:

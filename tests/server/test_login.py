@@ -84,6 +84,9 @@ def test_the_answer_says_how(client: FlaskClient) -> None:
     assert answer.json["success"] is False  # pyright: ignore[reportOptionalSubscript]
     assert "curl -u :PASSWORD" in answer.json["msg"]  # pyright: ignore[reportOptionalSubscript]
     assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+    wrong = client.get("/", headers=basic("wrong")).json
+    assert wrong == {"success": False, "msg": "that is not the viewing password of this server"}
+    assert "curl -u" in client.get("/", headers={"Authorization": "Bearer x"}).text
 
 
 def test_a_script_of_our_pages_is_told_without_a_question_of_the_browser(client: FlaskClient) -> None:

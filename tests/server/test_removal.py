@@ -48,6 +48,7 @@ def test_the_page_asks_and_its_form_works_without_a_script(site: Site) -> None:
     page = site.client.get("/remove-host/gone", headers={"Accept": "text/html"}).text
     assert 'method="post" action="/remove-host/gone"' in page
     assert "<script" not in page
+    assert "What of it is in the history on disk stays there." in page
     assert 'name="auth_code"' in page
     link = site.client.get("/host/gone", headers={"Accept": "text/html"}).text
     assert 'href="/remove-host/gone"' in link

@@ -72,7 +72,7 @@ def test_a_host_that_is_expected_and_silent_is_told() -> None:
     lines = lines_of(client)
     assert lines[0] == "1 of 3 hosts up, 4 of 8 GPUs free"
     assert lines[3].split() == ["gpu01", "silent", *["–"] * 7]
-    assert "gpu03: expected, and has not reported since this server started" in lines
+    assert "gpu03: expected, has not reported yet" in lines
 
 
 def test_who_holds_a_gpu_without_work_is_told_the_longest_first() -> None:

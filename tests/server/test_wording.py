@@ -15,6 +15,7 @@ from cluster_dash_server.views.wording import (
     printable,
     rate,
     shorten,
+    size,
     width,
 )
 
@@ -66,6 +67,13 @@ def test_a_long_name_is_cut_to_its_width() -> None:
 )  # fmt: skip
 def test_a_rate_is_told_in_the_unit_that_fits(bytes_per_s: float | None, words: str) -> None:
     assert rate(bytes_per_s) == words
+
+
+@pytest.mark.parametrize(
+    ("gib", "words"), [(None, MISSING), (0, "0 GiB"), (892.2, "892 GiB"), (1024, "1 TiB"), (58387, "57 TiB")]
+)
+def test_a_disk_is_told_in_the_unit_that_fits(gib: float | None, words: str) -> None:
+    assert size(gib) == words
 
 
 @pytest.mark.parametrize(

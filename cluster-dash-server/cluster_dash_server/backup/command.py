@@ -146,7 +146,7 @@ def _export(asked: argparse.Namespace, config: Config) -> int:
     file = asked.file.absolute()
     with open_link(config, state_folder(os.environ)) as link:
         rows = export_points(link, file, wanted)
-    _say(f"done: {rows:,} points in {file}")
+    _say(f"done: {rows:,} points in {file}" + ("" if rows else ": there are none of that time, host and metric"))
     return 0
 
 
@@ -161,11 +161,14 @@ def _size(manifest: Manifest) -> str:
 
 
 def _time(text: str) -> float:
-    """Unix seconds. Raises ValueError, which argparse tells as a wrong use."""
+    """Unix seconds."""
     try:
-        seconds = float(text)
-    except ValueError:
-        seconds = datetime.fromisoformat(text).astimezone().timestamp()
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = datetime.fromisoformat(text).astimezone().timestamp()
+    except (ValueError, OverflowError):
+        seconds = -1.0
     if not 0 <= seconds < LATEST_S:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write 2026-11-22, 2026-11-22T13:00 or Unix seconds")
     return seconds

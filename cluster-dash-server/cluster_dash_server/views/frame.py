@@ -62,6 +62,7 @@ def register(app: Flask, warnings: Callable[[], list[str]], plotly: Plotly, guar
         instance_name=wording.instance_name,
         number=wording.number,
         rate=wording.rate,
+        size=wording.size,
         duration=wording.duration,
         when=wording.when,
         whole=wording.whole,

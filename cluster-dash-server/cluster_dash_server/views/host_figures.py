@@ -15,15 +15,19 @@ from ..live.rows import SeriesColumns
 from ..plausible import SENSORS
 from ..points import GIB, MIB, NO_DEVICE
 from .figures import MOST_LINES, Figure, label, lines_figure
+from .host_tables import WAITS_FOR
 
 
 class Chart(NamedTuple):
-    """`metrics`: what each metric's lines are called, before their device and tags."""
+    """`metrics`: what each metric's lines are called, before their device and tags; `words`: what values of those
+    tags are called.
+    """
 
     title: str
     unit: str
     metrics: dict[str, str]
     scale: float = 1
+    words: dict[str, str] = {}  # noqa: RUF012  nobody writes it
 
 
 CHARTS = (
@@ -36,7 +40,12 @@ CHARTS = (
     Chart("CPU", "%", {"sys.cpu_percent": "busy", "sys.cpu.iowait_percent": "waits for disk or network"}),
     Chart("Memory used", "GiB", {"sys.mem_used_bytes": "used", "sys.swap_used_bytes": "swap"}, 1 / GIB),
     Chart("Load, 1 minute", "processes", {"sys.load_1m": "load"}),
-    Chart("Work that waited", "% of the time", {"sys.pressure.some_percent": "for"}),
+    Chart(
+        "Work that waited",
+        "% of the time",
+        {"sys.pressure.some_percent": "for"},
+        words={**WAITS_FOR, "io": "disks or network"},
+    ),
     Chart("Disks", "% used", {"sys.disk.percent": ""}),
     Chart(
         "Disk traffic",
@@ -94,7 +103,7 @@ def _figure(chart: Chart, columns: list[SeriesColumns]) -> Figure:
     title = chart.title
     if len(columns) > MOST_LINES:
         title = f"{title}: {MOST_LINES} of {len(columns)}"
-    lines = [(_name(chart.metrics[column.key.metric], column), _possible(column)) for column in columns[:MOST_LINES]]
+    lines = [(_name(chart, column), _possible(column)) for column in columns[:MOST_LINES]]
     return lines_figure(title, lines, chart.unit, chart.scale)
 
 
@@ -107,7 +116,9 @@ def _possible(column: SeriesColumns) -> SeriesColumns:
     return replace(column, value=array(column.value.typecode, values))
 
 
-def _name(word: str, column: SeriesColumns) -> str:
+def _name(chart: Chart, column: SeriesColumns) -> str:
+    word = chart.metrics[column.key.metric]
     device = "" if column.key.device == NO_DEVICE else f"GPU {column.key.device}"
     tags: dict[str, str] = orjson.loads(column.key.tags_json or "{}")
-    return label(" ".join(part for part in (word, device, *tags.values()) if part) or column.key.metric)
+    of_tags = [chart.words.get(each, each) for each in tags.values()]
+    return label(" ".join(part for part in (word, device, *of_tags) if part) or column.key.metric)

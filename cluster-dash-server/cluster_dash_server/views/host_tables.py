@@ -13,6 +13,7 @@ from .wording import duration, number
 
 Post = dict[str, Any]
 
+SIGNS = {"gpu": "GPU", "xid": "XID"}
 WAITS_FOR = {"cpu": "a free core", "memory": "memory", "io": "disks and network file systems"}
 
 
@@ -95,14 +96,19 @@ def mole_facts(mole: Post) -> list[tuple[str, str]]:
         "version": mole.get("version"),
         "id": mole.get("id"),
         "posts every": None if mole.get("interval_s") is None else duration(float(mole["interval_s"])),
-        "this is post": None if mole.get("seq") is None else f"{int(mole['seq'])}",
-        "of its start": starts if starts.isdecimal() else None,
-        "CPU time since then": None if cpu_s is None else f"{number(cpu_s)} s",
+        "posts since its start": None if mole.get("seq") is None else f"{int(mole['seq'])}",
+        "starts so far": starts if starts.isdecimal() else None,
+        "CPU time since its start": None if cpu_s is None else f"{number(cpu_s)} s",
         "memory": None if rss is None else f"{rss / 2**20:.0f} MiB",
         "posts that wait to be sent": None if mole.get("backlog") is None else f"{int(mole['backlog'])}",
         "posts that were lost": None if mole.get("dropped") is None else f"{int(mole['dropped'])}",
     }
     return [(name, str(fact)) for name, fact in facts.items() if fact is not None]
+
+
+def event_words(kind: str) -> str:
+    """Of an event's kind, as a mole names it: GPU lost of gpu_lost."""
+    return " ".join(SIGNS.get(word, word) for word in kind.split("_"))
 
 
 def wear(post: Post) -> dict[int, list[Wear]]:

@@ -21,6 +21,7 @@ OPEN = {*WITHOUT_DATA, "login.show", "login.sign_in", "login.sign_out"}
 TAKES_POSTS = {"receive", "batch"}
 RENEWED_AFTER_S = 24 * 3600
 LONGEST_NEXT = 2048
+WRONG = "that is not the viewing password of this server"
 HOW = (
     "this server has a viewing password: send it by HTTP Basic with any user name, as curl -u :PASSWORD does, "
     "or sign in at /login"
@@ -52,7 +53,7 @@ def _let_in(viewing: Viewing) -> AnyResponse | None:
     g.may_look = is_signed_in()
     if request.endpoint in OPEN or (request.method == "POST" and request.blueprint in TAKES_POSTS):
         return None
-    sent = request.authorization.password if request.authorization and request.authorization.type == "basic" else None
+    sent = _sent_password()
     if not g.may_look and sent is not None:
         g.may_look, wait_s = viewing.check(request.remote_addr or "", sent)
         if wait_s:
@@ -62,6 +63,12 @@ def _let_in(viewing: Viewing) -> AnyResponse | None:
     return _refuse()
 
 
+def _sent_password() -> str | None:
+    """By HTTP Basic."""
+    sent = request.authorization
+    return sent.password if sent and sent.type == "basic" else None
+
+
 def _refuse() -> AnyResponse:
     # Of our pages: the browser shall not ask by itself. An EventSource can't say so but by what it accepts.
     by_script = "X-Requested-With" in request.headers or "text/event-stream" in request.headers.get("Accept", "")
@@ -69,7 +76,7 @@ def _refuse() -> AnyResponse:
         query = request.query_string.decode("latin-1")
         wanted = quote(request.path) + (f"?{query}" if query else "")
         return redirect(url_for("login.show", next=wanted if wanted != "/" else None), 303)
-    response = answer(401, HOW)
+    response = answer(401, WRONG if _sent_password() is not None else HOW)
     if not by_script:
         response.headers["WWW-Authenticate"] = 'Basic realm="cluster-dash", charset="UTF-8"'
     return response

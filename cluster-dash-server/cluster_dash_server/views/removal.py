@@ -52,7 +52,7 @@ def routes(hosts: Hosts, admit: Admit) -> Blueprint:
     def find(name: str) -> Host:
         found = hosts.get(name)
         if found is None:
-            raise Refusal(404, f"No host of the name “{name[:256]}” has reported since this server started.")
+            raise Refusal(404, f"No host of the name “{name[:256]}” is known here: none reported, or it was removed.")
         return found
 
     def page(host: Host, status: int = 200, message: str = "") -> Response:

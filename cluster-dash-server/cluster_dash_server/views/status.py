@@ -61,7 +61,7 @@ def routes(
     def host(name: str) -> Response:
         found = hosts.get(name)
         if found is None:
-            raise Refusal(404, f"No host of the name “{name[:256]}” has reported since this server started.")
+            raise Refusal(404, f"No host of the name “{name[:256]}” is known here: none reported, or it was removed.")
         long = "hours" in request.args
         drawn = headline_of_host(hosts, found) if long else of_host(hosts, found)
         if request.accept_mimetypes.best == "application/json":

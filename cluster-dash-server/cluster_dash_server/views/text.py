@@ -164,7 +164,7 @@ def _notes(hosts: list[dict[str, Any]]) -> list[str]:
 
 def _notes_of(host: dict[str, Any]) -> list[tuple[notes.Level, str]]:
     if host["is"] == "silent":
-        return [("warn", "expected, and has not reported since this server started")]
+        return [("warn", "expected, has not reported yet")]
     silence: list[tuple[notes.Level, str]] = []
     if host["is"] != "up":
         silence = [("bad", f"{HOST_WORDS[host['is']]}: no post for {duration(host['age_s'])}")]

@@ -1,8 +1,8 @@
 """Takes numbers and names, gives them as a person reads them. Here, and nowhere before, numbers are rounded.
 
 One rule for all numbers with a fraction: a decimal below 100, none from there on, and never a .0. Percent, watts, °C
-and MHz are whole. Sizes are in GiB, rates in KiB/s to GiB/s; a space stands before a unit. The overview's wording.js
-does the same.
+and MHz are whole. Sizes are in GiB, those of disks in TiB from 1000 GiB on, rates in KiB/s to GiB/s; a space stands before a
+unit. The overview's wording.js does the same.
 """
 
 from __future__ import annotations
@@ -73,6 +73,13 @@ def number(value: float | None) -> str:
 
 def mib_as_gib(value: float | None) -> str:
     return number(None if value is None else value / 1024)
+
+
+def size(gib: float | None) -> str:
+    """Of a disk: 892 GiB, 57 TiB."""
+    if gib is None:
+        return MISSING
+    return f"{number(gib)} GiB" if gib < 999.5 else f"{number(gib / 1024)} TiB"
 
 
 def rate(bytes_per_s: float | None) -> str:

@@ -20,7 +20,7 @@ import { fitted } from "./units.js";
  * @typedef {import("./lines.js").Look} Look
  * @typedef {import("./range.js").Span} Span
  * @typedef {import("./gaps.js").Event} Event
- * @typedef {{ title: string, unit: string, metrics: Record<string, string>, scale: number, limits: Record<string, [number, number]> }} Spec
+ * @typedef {{ title: string, unit: string, metrics: Record<string, string>, words: Record<string, string>, scale: number, limits: Record<string, [number, number]> }} Spec
  * @typedef {object} Around  what the page gives each of its charts
  * @property {string} host
  * @property {(span: Span) => void} zoom
@@ -182,7 +182,7 @@ export class Chart {
     const series = ordered.slice(0, MOST_LINES);
     const answer = { ...this.answer, series };
     this.element.hidden = series.length === 0;
-    this.#looks = looksOf(series, this.spec.metrics);
+    this.#looks = looksOf(series, this.spec.metrics, this.spec.words);
     const { unit, scale } = fitted(this.spec, largest(series));
     this.#unit = unit;
     this.#columns = columnsOf(answer, { scale, limits: this.spec.limits });

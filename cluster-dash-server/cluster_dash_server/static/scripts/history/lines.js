@@ -15,14 +15,14 @@ export const MOST_LINES = 128;
 /** @param {number} place */
 const look = (place) => ({ colour: COLOURS[place % COLOURS.length] ?? "", dash: DASHES[Math.floor(place / COLOURS.length) % DASHES.length] ?? [] });
 
-/** In the order in which they are drawn. @param {Series[]} series @param {Record<string, string>} words by metric @returns {Look[]} */
-export function looksOf(series, words) {
-  return series.map((each, at) => ({ name: nameOf(each, words[each.metric] ?? ""), ...look(each.device ?? at) }));
+/** In the order in which they are drawn. @param {Series[]} series @param {Record<string, string>} words by metric @param {Record<string, string>} [ofTags] by a tag's value @returns {Look[]} */
+export function looksOf(series, words, ofTags = {}) {
+  return series.map((each, at) => ({ name: nameOf(each, words[each.metric] ?? "", ofTags), ...look(each.device ?? at) }));
 }
 
-/** @param {Series} series @param {string} word */
-function nameOf({ metric, device, tags }, word) {
-  const parts = [word, device === null ? "" : `GPU ${device}`, ...Object.values(tags).map(String)];
+/** @param {Series} series @param {string} word @param {Record<string, string>} ofTags */
+function nameOf({ metric, device, tags }, word, ofTags) {
+  const parts = [word, device === null ? "" : `GPU ${device}`, ...Object.values(tags).map((tag) => (Object.hasOwn(ofTags, tag) ? ofTags[tag] : String(tag)))];
   return printable(parts.filter(Boolean).join(" ") || metric);
 }
 
