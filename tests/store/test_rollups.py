@@ -28,6 +28,7 @@ from cluster_dash_server.points import points_of_post
 from cluster_dash_server.store import StoreAway, TooSlow
 from cluster_dash_server.store.journal import Journal
 from cluster_dash_server.store.kept import Coming, Parts
+from cluster_dash_server.store.known import MOST_METRICS, read_metrics, read_metrics_of
 from cluster_dash_server.store.numbers import Numbers
 from cluster_dash_server.store.series import Grid, Selection, TooMuch, grid_of, read_series
 from cluster_dash_server.store.store import Store
@@ -444,6 +445,23 @@ def test_questions_are_broken_off_when_the_server_ends(target: Target, tmp_path:
             store.ask("SELECT 1 AS one", {})
     finally:
         store.close()
+
+
+@pytest.mark.slow
+def test_of_names_without_end_those_are_told_that_most_hosts_have(history: Callable[..., History]) -> None:
+    here = history()
+    here.carry()
+    row = "SELECT now(), arrayJoin(['gpu01', 'gpu02']), 'sys.cpu_percent', 5, '%'"
+    ever_new = f"SELECT now(), 'gpu01', concat('new.', toString(number)), 5, '' FROM numbers({MOST_METRICS})"  # noqa: S608
+    for rows in (row, ever_new):
+        here.client.command(f"INSERT INTO {here.database}.metric_points (event_time, host, metric, value, unit) {rows}")
+    known = read_metrics(here.store)
+    assert (len(known.metrics), known.has_more) == (MOST_METRICS, True)
+    assert known.metrics[-1] | {"newest": 0} == {"name": "sys.cpu_percent", "unit": "%", "hosts": 2, "newest": 0}
+    of_host = read_metrics_of(here.store, "gpu01")
+    assert (len(of_host.metrics), of_host.has_more) == (MOST_METRICS, True)
+    assert [each["name"] for each in read_metrics_of(here.store, "gpu01", ("new.7",)).metrics] == ["new.7"]
+    assert not read_metrics_of(here.store, "gpu02").has_more
 
 
 @pytest.mark.slow

@@ -112,20 +112,6 @@ def grid_of(range_s: float, points: int, age_s: float, days: tuple[int | None, .
     return Grid(tier, bucket_s)
 
 
-def read_metrics(store: Store) -> list[dict[str, Any]]:
-    """What there is of the last 30 days: name, unit, how many hosts have it, the newest point's Unix seconds."""
-    hours, end_s = TIERS[-1].table, store.rollups.ends[-1]
-    return store.ask(
-        f"""SELECT toString(metric) AS name, toString(any(unit)) AS unit, toUInt64(uniq(host)) AS hosts,
-        toUnixTimestamp64Milli(max(at)) / 1000 AS newest
-        FROM (SELECT metric, unit, host, last_time AS at FROM {{{hours}}} WHERE bucket > now() - INTERVAL 30 DAY
-        AND bucket < toDateTime({end_s}, 'UTC') UNION ALL
-        SELECT metric, unit, host, event_time AS at FROM {{table}} WHERE event_time > now() - INTERVAL 30 DAY
-        AND event_time >= toDateTime({end_s}, 'UTC')) GROUP BY metric ORDER BY name""",  # noqa: S608  # no outsider's text
-        {},
-    ).to_pylist()
-
-
 def _check_number(store: Store, wanted: Selection) -> None:
     """The hours know at once what reading all points would take seconds to find out. Raises TooMuch."""
     hours = TIERS[-1]

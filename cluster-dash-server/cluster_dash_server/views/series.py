@@ -13,8 +13,8 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.datastructures import MultiDict
 
 from ..errors import Refusal
-from ..store.known import read_metrics_of
-from ..store.series import MOST_POINTS, Selection, read_metrics, read_series
+from ..store.known import read_metrics, read_metrics_of
+from ..store.series import MOST_POINTS, Selection, read_series
 from .asking import LONGEST_TEXT, NO_STORE, ask, read_number, read_range
 
 if TYPE_CHECKING:
@@ -47,11 +47,10 @@ def routes(store: Store | None, wall: Callable[[], float]) -> Blueprint:
     def metrics() -> Response:
         """Of the whole fleet, or what one host ever sent."""
         host, among = request.args.get("host"), tuple(request.args.getlist("metric"))
-        if host is None:
-            return jsonify({"metrics": ask(store, read_metrics)})
         if len(among) > MOST_METRICS:
             raise Refusal(400, f"metric may be given up to {MOST_METRICS} times")
-        return jsonify({"metrics": ask(store, lambda store: read_metrics_of(store, host, among))})
+        known = ask(store, lambda s: read_metrics(s) if host is None else read_metrics_of(s, host, among))
+        return jsonify({"metrics": known.metrics} | ({"has_more": True} if known.has_more else {}))
 
     return blueprint
 
