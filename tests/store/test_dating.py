@@ -212,6 +212,7 @@ def test_what_comes_again_after_a_kill_is_there_once_at_its_time(server: Server,
     assert [value for _, value in first if value > 10] == list(range(11, 41))
     server.kill()
     server.start()
+    until(lambda: stored(server) == first)
     send(server, [*older, *newer, made(41, 0, off_s)])
     until(lambda: any(value == 41 for _, value in stored(server)))
     assert [pair for pair in stored(server) if pair[1] < 41] == first

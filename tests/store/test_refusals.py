@@ -10,6 +10,7 @@ import posts
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
+from cluster_dash_server.live.document import document_of
 from cluster_dash_server.points import points_of_post
 from cluster_dash_server.store.kept import Kept, NotOurs, Parts, pack, unpack
 from cluster_dash_server.store.numbers import Number
@@ -80,6 +81,12 @@ NO_POSTS = [b"", b"x", bytes(12), bytes(12) + b"{}{}", bytes(8) + b"\x02\0\0\0[]
 def test_a_record_that_is_no_post_is_told_as_that(payload: bytes) -> None:
     with pytest.raises(NotOurs):
         unpack(payload)
+
+
+def test_a_post_that_is_read_again_is_the_same_post() -> None:
+    """To the byte: else the same one, sent once more after a restart, were another one with its number."""
+    document = document_of(posts.host_post("gpu01") | {"events": [], "later": 1})
+    assert document_of(Parts(document.near, document.far).read()) == document
 
 
 @pytest.mark.parametrize("is_newest", [True, False])
