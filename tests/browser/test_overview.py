@@ -542,6 +542,16 @@ def test_a_phone_says_what_each_bar_of_a_host_is(browser: Browser, lab: Lab) -> 
         assert len(set(tops)) == 1
 
 
+def test_how_many_gpus_of_which_model_a_host_has_is_told_whole(browser: Browser, lab: Lab) -> None:
+    with watch(browser, lab.server, viewport={"width": 1400, "height": 900}) as watched:
+        page = open_overview(watched)
+        expect(row_of(page, "a100-01").locator(".model")).to_have_text("A100-SXM4-80GB × 8")
+        cut = page.locator(".model").evaluate_all(
+            "(models) => models.filter((m) => m.scrollWidth > m.clientWidth).length"
+        )
+        assert cut == 0
+
+
 def test_a_wall_screen_shows_all_hosts_problems_first_and_no_name(browser: Browser, lab: Lab) -> None:
     with watch(browser, lab.server, viewport={"width": 1920, "height": 1080}) as watched:
         page = open_overview(watched, "/?kiosk")

@@ -51,6 +51,16 @@ def test_the_demo_plot_needs_no_host(watched: Watched) -> None:
     until(lambda: count_drawn(page) == 1)
 
 
+def test_days_are_told_as_on_a_hosts_page(browser: Browser, server: Server) -> None:
+    fill(server, hosts=1, rounds=1)
+    context = browser.new_context(timezone_id="Europe/Berlin")
+    page = context.new_page()
+    page.goto(server.url + "/history")
+    days = page.locator(".xtick text").filter(has_text=re.compile(r"\d\d:\d\d ?\d+ [A-Z][a-z]+$"))
+    expect(days.first).to_be_visible()
+    context.close()
+
+
 def test_without_hosts_every_page_says_so(watched: Watched) -> None:
     expect(watched.open("/").get_by_text("No host has reported yet")).to_be_visible()
     for path in ("/cpu-data", "/gpu-data", "/history"):
@@ -112,6 +122,8 @@ def test_a_phone_shows_the_fleet_without_scrolling_sideways(browser: Browser, se
         page.goto(server.url + path)
         page.wait_for_timeout(200)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+    page.goto(server.url + "/cpu-data")
+    expect(page.locator(".ytick text").first).to_have_text("a-rather-long…")
     context.close()
 
 

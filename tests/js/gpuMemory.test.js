@@ -46,6 +46,11 @@ test("what can't be read is a note and no bar; cards for a screen are left out",
   assert.deepEqual(bars.map((bar) => [bar.label, bar.isOld]), [["c · 0 (12 min ago)", true]]);
 });
 
+test("a host's GPUs are in the order of their numbers", () => {
+  const { bars } = barsOf({ a: { "0_A": gpu({}), "10_A": { ...gpu({}), index: 10 }, "2_A": { ...gpu({}), index: 2 } } });
+  assert.deepEqual(bars.map((bar) => bar.label), ["a · 0", "a · 2", "a · 10"]);
+});
+
 test("a pattern lies over its hue and doesn't take its place", () => {
   const many = Object.fromEntries(Array.from({ length: 12 }, (_, place) => [`user${place}`, 1]));
   for (const trace of figureOf(barsOf({ a: { 0: gpu(many) } }).bars, COLOURS).data) {

@@ -37,7 +37,7 @@ class Page(Protocol):
 
 
 DAY_H = 24
-SPANS = {DAY_H: "24 h", 7 * DAY_H: "7 d", 30 * DAY_H: "30 d", 365 * DAY_H: "1 y"}
+SPANS = {6: "6 h", DAY_H: "24 h", 7 * DAY_H: "7 d", 30 * DAY_H: "30 d", 365 * DAY_H: "1 y"}
 
 
 def routes(hosts: Hosts, store: Store | None = None) -> Blueprint:

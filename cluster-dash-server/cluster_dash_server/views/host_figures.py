@@ -17,6 +17,8 @@ from ..points import GIB, MIB, NO_DEVICE
 from .figures import MOST_LINES, Figure, label, lines_figure
 from .host_tables import WAITS_FOR
 
+WAITED_FOR = {**WAITS_FOR, "io": "disks or network"}
+
 
 class Chart(NamedTuple):
     """`metrics`: what each metric's lines are called, before their device and tags; `words`: what values of those
@@ -44,7 +46,7 @@ CHARTS = (
         "Work that waited",
         "% of the time",
         {"sys.pressure.some_percent": "for"},
-        words={**WAITS_FOR, "io": "disks or network"},
+        words=WAITED_FOR,
     ),
     Chart("Disks", "% used", {"sys.disk.percent": ""}),
     Chart(

@@ -1,8 +1,8 @@
 """Takes numbers and names, gives them as a person reads them. Here, and nowhere before, numbers are rounded.
 
 One rule for all numbers with a fraction: a decimal below 100, none from there on, and never a .0. Percent, watts, °C
-and MHz are whole. Sizes are in GiB, those of disks in TiB from 1000 GiB on, rates in KiB/s to GiB/s; a space stands before a
-unit. The overview's wording.js does the same.
+and MHz are whole. Sizes are in GiB, those of disks in TiB from 1000 GiB on, rates in KiB/s to GiB/s; a space stands
+before a unit. The overview's wording.js does the same.
 """
 
 from __future__ import annotations

@@ -42,7 +42,8 @@ export function barsOf(hosts) {
   const bars = [];
   const notes = [];
   for (const host of Object.keys(hosts).sort()) {
-    for (const [id, gpu] of Object.entries(hosts[host] ?? {})) {
+    const gpus = Object.entries(hosts[host] ?? {}).sort(([, a], [, b]) => (a.index ?? Infinity) - (b.index ?? Infinity) || 0);
+    for (const [id, gpu] of gpus) {
       const { total_mem: totalMib, used_mem: usedMib } = gpu;
       if (gpu.name === "error" || (gpu.state ?? "ok") !== "ok" || totalMib == null || usedMib == null) {
         const what = `${id === "gpu_error" ? "" : `GPU ${gpu.index ?? id} `}${gpu.state ?? "error"}: ${gpu.error ?? "not readable"}`;
