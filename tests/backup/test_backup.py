@@ -255,9 +255,41 @@ def test_a_folder_that_is_not_empty_is_left_alone(backup: Path, tmp_path: Path) 
     state = backup.parent / "state"
     assert "is there already" in failed(state, "backup", tmp_path / "there")
     assert [path.name for path in (tmp_path / "there").iterdir()] == ["mine"]
-    (tmp_path / "there/mine").unlink()
-    done(state, "backup", tmp_path / "there")
-    assert (tmp_path / "there/manifest.json").exists()
+
+
+def test_an_empty_folder_is_filled_and_stays_the_one_that_it_is(backup: Path, tmp_path: Path) -> None:
+    """It may be a mount, or all that the server's user may write to."""
+    there, state = tmp_path / "there", backup.parent / "state"
+    there.mkdir()
+    before = there.stat().st_ino
+    done(state, "backup", there)
+    assert there.stat().st_ino == before
+    assert {path.name for path in there.iterdir()} >= {"manifest.json", "metric_points", "host_posts"}
+    assert not list(there.glob("partial-*"))
+    done(state, "restore", "--check", there)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_backup_that_a_signal_ends_leaves_nothing(tmp_path: Path, is_there: bool) -> None:
+    """Of a server that says who it is, and nothing more."""
+    state, folder = tmp_path / "state", tmp_path / "to/backup"
+    state.mkdir()
+    folder.parent.mkdir()
+    if is_there:
+        folder.mkdir()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(state / "control.socket"))
+        listener.listen()
+        words, environ = [*COMMAND, "backup", str(folder)], {**os.environ, **settings_of(state)}
+        command = subprocess.Popen(words, env=environ, stderr=subprocess.PIPE, text=True)
+        with command, listener.accept()[0] as asked:
+            asked.sendall(b'{"answer":{"database":"d","shown":"s"}}\n')
+            until(lambda: list(folder.parent.rglob("*partial-*")), LONG_S)
+            command.send_signal(signal.SIGTERM)
+            _, told = command.communicate(timeout=LONG_S)
+    assert (command.returncode, told.count("\n")) == (1, 1)
+    assert "backup was broken off by a signal" in told
+    assert list(folder.parent.rglob("*")) == ([folder] if is_there else [])
 
 
 def test_where_nothing_is_kept_it_says_how_to_name_the_folder(tmp_path: Path) -> None:

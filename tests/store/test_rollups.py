@@ -189,7 +189,7 @@ def test_late_minutes_far_from_each_other_are_made_within_one_step(history: Call
     now = history(monotonic=lambda: 0.0)
     now.carry()
     now.roll(1)
-    late = [START_S - at * HOUR_S for at in range(1, 6)]
+    late = [START_S - at * 3 * HOUR_S for at in range(1, 6)]
     for at_s in late:
         now.put("a", at_s, 5)
         now.put("b", at_s + 1, 6)
@@ -197,6 +197,20 @@ def test_late_minutes_far_from_each_other_are_made_within_one_step(history: Call
     now.roll(1)
     found = now.rows(f"SELECT DISTINCT toUnixTimestamp(bucket) AS b FROM DB.{TIERS[0].table} ORDER BY b DESC")  # noqa: S608
     assert [row["b"] for row in found] == late
+
+
+@pytest.mark.slow
+def test_scattered_late_minutes_of_a_host_are_one_piece_of_work(history: Callable[..., History]) -> None:
+    """Of a clock that goes on by a second at each look: a step does one piece."""
+    now = history(monotonic=itertools.count().__next__)
+    now.carry()
+    now.roll(1)
+    for at in range(1, 10):
+        now.put("a", START_S - at * 2400, 5)
+        now.put("b", START_S - 5 * HOUR_S - at, 6)
+    now.carry()
+    now.roll(1)
+    assert_right(now)
 
 
 @pytest.mark.parametrize("is_kept", [True, False], ids=["kept", "lost"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import random
 import signal
 import time
@@ -16,6 +18,8 @@ from load import Load, numbered
 from processes import LONG_S, SERVE, WAITRESS, Program, Server, until
 
 pytestmark = pytest.mark.slow
+
+OF_BUCKETS = ("min", "max", "mean", "count", "not_finite")
 
 
 @pytest.fixture
@@ -245,8 +249,32 @@ def test_buckets_have_each_spike_and_lie_on_one_grid(start: Callable[..., Server
     assert sum(found["count"]) == 300
     assert max(found["max"]) == 100
     assert found["mean"][0] == pytest.approx(sum(raw["value"][: found["count"][0]]) / found["count"][0])
-    rows = requests.get(server.url + "/api/series", params={**asked, "format": "csv"}, timeout=LONG_S).text.splitlines()
-    assert len(rows) == len(found["time"]) + 1
+
+
+def test_csv_says_what_json_says_and_comes_packed(asking: Server) -> None:
+    at_s = int(time.time()) // 60 * 60 - 600
+    for at in range(70):
+        metrics = {"=most()": {"value": [1e308, at], "tags": [{"mount": '"/,'}, {}], "unit": "B"}}
+        post = posts.host_post("=host()", gpus=1, seq=at + 1, timestamp=at_s + at, metrics=metrics)
+        asking.post(post).raise_for_status()
+    time.sleep(1.5)  # an answer has what was acknowledged a second ago
+    for points in ({}, {"points": "2"}):
+        asked = {"metric": ["=most()", "sys.gpu.util_percent"], "from": at_s, "to": at_s + 120, **points}
+        packed = requests.get(asking.url + "/api/series", params={**asked, "format": "csv"}, timeout=LONG_S)
+        assert packed.headers["Content-Encoding"]
+        rows = list(csv.DictReader(packed.text.splitlines()))
+        expected: list[dict[str, str]] = []
+        for each in series(asking, **asked):
+            own = {"tags": json.dumps(each["tags"], separators=(",", ":")) if each["tags"] else ""}
+            own |= {
+                name: "" if each[name] is None else f"{each[name]}" for name in ("run_id", "rank", "device", "unit")
+            }
+            own |= {name: each[name].replace("=", "'=") for name in ("host", "metric")}
+            for number in range(len(each["time"])):
+                cells = {name: each[name][number] if name in each else None for name in ("time", "value", *OF_BUCKETS)}
+                expected.append(own | {name: "" if cell is None else f"{cell}" for name, cell in cells.items()})
+        assert rows == expected
+    assert any(row["max"] and not row["mean"] for row in rows)  # their sum is more than a number can be
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -87,7 +89,8 @@ def _add(commands: Any, name: str, run: Run, about: str, description: str) -> ar
 def _told(name: str, run: Run, asked: argparse.Namespace) -> int:
     """What went wrong as one line."""
     try:
-        return run(asked, read_config())
+        with _ended_in_order():
+            return run(asked, read_config())
     except ConfigError as error:
         return _fail(str(error), 2)
     except FAILURES as error:
@@ -98,7 +101,20 @@ def _told(name: str, run: Run, asked: argparse.Namespace) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{name} was broken off: {where}{error.strerror}{AGAIN}")
     except KeyboardInterrupt:
-        return _fail(f"{name} was broken off by you{AGAIN}")
+        return _fail(f"{name} was broken off by a signal{AGAIN}")
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Generator[None]:
+    """What would end the process at once ends it as Ctrl-C does: nothing that is half done stays."""
+    ending = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is signal.SIG_DFL]
+    for each in ending:
+        signal.signal(each, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for each in ending:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def _fail(why: str, code: int = 1) -> int:

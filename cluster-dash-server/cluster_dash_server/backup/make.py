@@ -48,18 +48,43 @@ def make_backup(link: Link, folder: Path, settings: list[Path], made_at: str, se
 
 @contextlib.contextmanager
 def new_folder(folder: Path) -> Generator[Path]:
-    """One beside it, which becomes it once all is done, else is removed. Raises InTheWay, OSError."""
-    if folder.is_symlink() or (folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))):
-        raise InTheWay(f"{folder} is there already: name one that isn't, or an empty folder")
-    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
+    """One which becomes it once all is done, else is removed. Raises InTheWay, OSError."""
+    _check_free(folder)
+    # One that is there may be a mount, or the only place where this user may write.
+    is_there = folder.exists()
+    partial = (
+        folder / f"partial-{os.getpid()}" if is_there else folder.with_name(f"{folder.name}.partial-{os.getpid()}")
+    )
     partial.mkdir(mode=0o700, parents=True)
     try:
         yield partial
-        partial.rename(folder)
+        if is_there:
+            _check_free(folder, but_for=partial)
+            _move_up(partial)
+        else:
+            partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    sync_folder(folder.parent)
+    sync_folder(folder if is_there else folder.parent)
+
+
+def _check_free(folder: Path, but_for: Path | None = None) -> None:
+    """Raises InTheWay."""
+    if not folder.is_symlink() and (not folder.exists() or (folder.is_dir() and not {*folder.iterdir()} - {but_for})):
+        return
+    raise InTheWay(f"{folder} is there already: name one that isn't, or an empty folder")
+
+
+def _move_up(partial: Path) -> None:
+    """What is in it; the manifest once the rest is there."""
+    folder = partial.parent
+    for path in partial.iterdir():
+        if path.name != NAME:
+            path.rename(folder / path.name)
+    sync_folder(folder)
+    (partial / NAME).rename(folder / NAME)
+    partial.rmdir()
 
 
 def sync_folder(folder: Path) -> None:

@@ -46,7 +46,10 @@ FRESH_S = 2 * HOUR_S
 OLD_S = HOUR_S
 """So long before its life ends a point that comes counts as too old for `metric_points`."""
 NARROW_GAP_S = 600
-"""Late minutes that are further apart aren't taken together: all between would be read."""
+MOST_BETWEEN = 200
+"""Late minutes that are further apart aren't taken together, as all between is made anew with them: except where that
+is no more than so many minutes of hosts, which cost less than another piece of work.
+"""
 
 KEY = "run_id, host, rank, device, metric, tags_json"
 _POINT = f"event_time, step, {KEY}, unit, value"
@@ -313,8 +316,10 @@ class Rollups:
         self._doing = tuple(minutes)
         for minute in minutes:
             of_minute = self._due[minute]
-            is_far = minute - last > NARROW_GAP_S or minute - minutes[0] >= DAY_S
-            if pairs and (is_far or len(pairs) + len(of_minute) > MOST_PAIRS):
+            gap_s = minute - last
+            is_far = gap_s > NARROW_GAP_S and gap_s // MINUTE_S * len(hosts | of_minute) > MOST_BETWEEN
+            is_full = minute - minutes[0] >= DAY_S or len(pairs) + len(of_minute) > MOST_PAIRS
+            if pairs and (is_far or is_full):
                 break
             pairs += [(host, minute) for host in self._due.pop(minute)]
             hosts |= of_minute

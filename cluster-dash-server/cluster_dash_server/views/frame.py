@@ -105,7 +105,14 @@ def register(app: Flask, warnings: Callable[[], list[str]], plotly: Plotly, guar
         part_words=states.PART_WORDS,
     )
     app.config["COMPRESS_REGISTER"] = False  # _finish_page calls it
-    app.config["COMPRESS_MIMETYPES"] = ["text/html", "text/css", "text/javascript", "text/plain", "application/json"]
+    app.config["COMPRESS_MIMETYPES"] = [
+        "text/html",
+        "text/css",
+        "text/javascript",
+        "text/plain",
+        "text/csv",
+        "application/json",
+    ]
     compress.init_app(app)
     app.after_request(_finish_page)
 

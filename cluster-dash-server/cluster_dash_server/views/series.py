@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -127,11 +128,19 @@ def _csv(found: list[Series]) -> str:
     for series in found:
         device = "" if series.device is None else series.device
         key = [series.host, series.run_id, series.rank, device, series.metric, series.tags_json, series.unit]
-        columns: list[list[float]] = [list(getattr(series, name)) for name in ("value", *COLUMNS)]
-        for at, time_s in enumerate(series.time.tolist()):
-            cells = ("" if not column or math.isnan(column[at]) else column[at] for column in columns)
-            writer.writerow([time_s, *map(_plain, key), *cells])
+        before = [_plain(cell) for cell in key]
+        columns = [_cells(getattr(series, name), len(series.time)) for name in ("value", *COLUMNS)]
+        writer.writerows(
+            [time_s, *before, *cells] for time_s, *cells in zip(series.time.tolist(), *columns, strict=True)
+        )
     return text.getvalue()
+
+
+def _cells(column: Any, rows: int) -> Iterable[float | str]:
+    """Empty where JSON has null or nothing."""
+    if not len(column):
+        return repeat("", rows)
+    return (value if math.isfinite(value) else "" for value in column.tolist())
 
 
 def _plain(cell: Any) -> Any:
