@@ -55,6 +55,7 @@ bench: .venv/tests
 	.venv/bin/python benchmarks/overview_browser.py
 	.venv/bin/python benchmarks/simulate.py
 	.venv/bin/python benchmarks/store.py
+	.venv/bin/python benchmarks/outage.py
 
 lock:
 	cd cluster-dash-mole && $(COMPILE) --python-version 3.9 --group build pyproject.toml -o requirements.txt

@@ -1,6 +1,7 @@
-/* Loaded before the C library (LD_PRELOAD), it sets the system's clock for one process and its children: what the file
- * $CLOCK_STANDIN holds, nanoseconds as eight bytes, is added to CLOCK_REALTIME. CLOCK_MONOTONIC and CLOCK_BOOTTIME
- * stay, as when the kernel's clock is set. Waits until a time of that clock end when it has come, as the kernel's do.
+/* Loaded before the C library (LD_PRELOAD), it sets the system's clock for one process and its children. The file
+ * $CLOCK_STANDIN holds two numbers of nanoseconds, eight bytes each. The first is added to CLOCK_REALTIME, as when the
+ * kernel's clock is set; the second to CLOCK_REALTIME and CLOCK_BOOTTIME, as when the host was asleep so long.
+ * CLOCK_MONOTONIC stays. Waits until a time of the system's clock end when it has come, as the kernel's do.
  *
  * With $CLOCK_STANDIN_LOCKS set, waits by sem_clockwait are such waits too: a Python built for a C library without it
  * (glibc before 2.30) or older than 3.11 has no others. */
@@ -20,24 +21,32 @@
 #define SECOND INT64_C(1000000000)
 #define LOOK_EVERY (10 * 1000000)
 
-static const volatile int64_t nothing = 0;
-static const volatile int64_t *offset = &nothing;
+typedef struct {
+    int64_t set, slept;
+} Offsets;
+
+static const volatile Offsets nothing;
+static const volatile Offsets *offsets = &nothing;
 static int locks_by_wall = 0;
 
-__attribute__((constructor)) static void open_offset(void) {
+__attribute__((constructor)) static void open_offsets(void) {
     const char *path = getenv("CLOCK_STANDIN");
     int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (file < 0) return;
-    void *mapped = mmap(NULL, sizeof *offset, PROT_READ, MAP_SHARED, file, 0);
+    void *mapped = mmap(NULL, sizeof *offsets, PROT_READ, MAP_SHARED, file, 0);
     close(file);
-    if (mapped != MAP_FAILED) offset = mapped;
+    if (mapped != MAP_FAILED) offsets = mapped;
     locks_by_wall = getenv("CLOCK_STANDIN_LOCKS") != NULL;
 }
+
+static int is_wall(clockid_t id) { return id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE; }
 
 static int64_t read_clock(clockid_t id) {
     struct timespec now;
     syscall(SYS_clock_gettime, id, &now);
-    return now.tv_sec * SECOND + now.tv_nsec + (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE ? *offset : 0);
+    int64_t ns = now.tv_sec * SECOND + now.tv_nsec;
+    if (is_wall(id)) return ns + offsets->set + offsets->slept;
+    return id == CLOCK_BOOTTIME ? ns + offsets->slept : ns;
 }
 
 static int64_t of(const struct timespec *at) { return at->tv_sec * SECOND + at->tv_nsec; }
@@ -48,7 +57,7 @@ static struct timespec as_timespec(int64_t ns) {
 }
 
 int clock_gettime(clockid_t id, struct timespec *now) {
-    if (id != CLOCK_REALTIME && id != CLOCK_REALTIME_COARSE) return (int)syscall(SYS_clock_gettime, id, now);
+    if (!is_wall(id) && id != CLOCK_BOOTTIME) return (int)syscall(SYS_clock_gettime, id, now);
     *now = as_timespec(read_clock(id));
     return 0;
 }

@@ -1,4 +1,6 @@
-"""Takes how far a program's clock is set off, gives a library that shows it to the program and its children."""
+"""Takes how far a program's clock is set off and how long its host slept, gives a library that shows both to the
+program and its children.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +25,28 @@ class ClockStandin:
     def __init__(self, library: Path, folder: Path, off_s: float = 0.0) -> None:
         self._library = library
         self._file = folder / "clock"
-        self._file.write_bytes(bytes(8))
-        self.off_s = 0.0
+        self._file.write_bytes(bytes(16))
+        self.off_s = self.slept_s = 0.0
         self.set(off_s)
 
     def set(self, off_s: float) -> None:
         """So many seconds ahead of the real clock from now on; negative = behind."""
-        with self._file.open("r+b", buffering=0) as file:
-            file.write(int(off_s * 1e9).to_bytes(8, "little", signed=True))
         self.off_s = off_s
+        self._write(0, off_s)
+
+    def sleep(self, seconds: float) -> None:
+        """As if the host was suspended, and has just woken: the clock since boot went on with the wall clock."""
+        self.slept_s += seconds
+        self._write(8, self.slept_s)
+
+    def _write(self, at: int, seconds: float) -> None:
+        with self._file.open("r+b", buffering=0) as file:
+            file.seek(at)
+            file.write(int(seconds * 1e9).to_bytes(8, "little", signed=True))
 
     def now(self) -> float:
         """What the programs read."""
-        return time.time() + self.off_s
+        return time.time() + self.off_s + self.slept_s
 
     @property
     def env(self) -> dict[str, str]:

@@ -22,6 +22,7 @@ KEEP_CONNECTION_BELOW_S = 2.0  # a server has few connections: only who posts mo
 _SHORTEST_ASKED_S = 1.0
 _LONGEST_ASKED_S = 3600.0  # a wrong answer shall not silence a mole for good
 _SAY_INSECURE_EVERY_S = 3600.0
+_WAVERS_S = 1.0
 
 
 class JsonSenderLogger(Backend):
@@ -82,8 +83,12 @@ class JsonSenderLogger(Backend):
     def _note_answer(self, said: dict[str, Any], sent_at: float, answered_at: float) -> None:
         """`next_post_s` is how soon the server wants the next one, `server_time` its clock."""
         server_time = read_number(said.get("server_time"))
+        # What took longer than it may was a clock that was set, or a host that slept.
+        is_told = -_WAVERS_S <= answered_at - sent_at <= self._settings.timeout_in_secs + _WAVERS_S
         self._skew_s = (
-            None if server_time is None or math.isinf(server_time) else (sent_at + answered_at) / 2 - server_time
+            None
+            if server_time is None or math.isinf(server_time) or not is_told
+            else (sent_at + answered_at) / 2 - server_time
         )
         wanted_s = read_number(said.get("next_post_s"))
         self.slow_down(0.0 if wanted_s is None else min(max(_SHORTEST_ASKED_S, wanted_s), _LONGEST_ASKED_S))

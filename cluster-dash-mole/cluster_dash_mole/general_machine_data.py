@@ -9,6 +9,7 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cluster_dash_mole.clocks import Sleep, read_uptime
 from cluster_dash_mole.reading import Metric, Reading, Sample, read_optional
 
 if TYPE_CHECKING:
@@ -76,12 +77,6 @@ def clear_hostname(name: str) -> str:
     return unicodedata.normalize("NFC", " ".join(filter(None, words)))[:256].strip() or "unknown"
 
 
-def read_uptime() -> float | None:
-    """Seconds since boot, from a clock that nobody can set. None where the system has none."""
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    return None if clock is None else time.clock_gettime(clock)
-
-
 class GeneralMachineCollector:
     """Name, system and clocks. `read_skew` gives how far this host's clock is ahead of the server's, None = unknown."""
 
@@ -94,18 +89,21 @@ class GeneralMachineCollector:
         wall: Callable[[], float] = time.time,
         uptime: Callable[[], float | None] = read_uptime,
         read_skew: Callable[[], float | None] = lambda: None,
+        awake: Callable[[], float] = time.monotonic,
     ) -> None:
         self._proc = proc
         self._etc = etc
         self._wall = wall
         self._uptime = uptime
         self._read_skew = read_skew
+        self._sleep = Sleep(uptime, awake)
         self._facts: dict[str, Json] = {}
         self._facts_at: float | None = None
         self._booted_at: float | None = None
 
     def prime(self) -> None:
-        """Nothing to prepare."""
+        """From here on it is told when the host sleeps."""
+        self._sleep.look(self._wall())
 
     def collect(self) -> Reading:
         """`general`; the times in local time, for a person."""
@@ -117,7 +115,8 @@ class GeneralMachineCollector:
             "boottime": None if booted_at is None else _local_time(booted_at),
             **self._recall_facts(uptime),
         }
-        return Reading({"general": general}, [Sample(UPTIME, uptime), Sample(SKEW, self._read_skew())])
+        samples = [Sample(UPTIME, uptime), Sample(SKEW, self._read_skew())]
+        return Reading({"general": general}, samples, events=self._sleep.look(now))
 
     def _find_boot(self, now: float, uptime: float | None) -> float | None:
         """Kept from reading to reading, so that it doesn't waver by a second; a clock that was set moves it."""

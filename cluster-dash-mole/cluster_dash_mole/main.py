@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cluster_dash_mole import __version__
+from cluster_dash_mole.clocks import since_boot
 from cluster_dash_mole.cost import Cost
 from cluster_dash_mole.cpu_data import CpuCollector
 from cluster_dash_mole.disk_io import DiskIoCollector
@@ -59,7 +60,7 @@ class Collector(Protocol):
 
 class MainRunner:
     """One round is one `step`: read, assemble, hand to the backends. `clock` counts seconds and never jumps, `wall` is
-    the host's clock, which may: it only dates the posts.
+    the host's clock, which may: it only dates the posts. `uptime` is that since boot, the host's sleep included.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class MainRunner:
         clock: Callable[[], float] = time.monotonic,
         read_cost: Callable[[], dict[str, Any]] | None = None,
         wall: Callable[[], float] = time.time,
+        uptime: Callable[[], float] = since_boot,
     ) -> None:
         self._identity = identity
         self._interval_s = interval_s
@@ -79,6 +81,7 @@ class MainRunner:
         self._clock = clock
         self._read_cost = read_cost or Cost(lambda: ()).read
         self._wall = wall
+        self._uptime = uptime
         self._next_at: float | None = None
         self._help_at = -math.inf
         self._failed: dict[str, int] = {}
@@ -160,7 +163,7 @@ class MainRunner:
     def _describe_mole(self, errors: dict[str, str]) -> dict[str, Any]:
         about = {"id": self._identity.mole_id, "version": __version__, "epoch": self._identity.epoch}
         bounded = {source: text[:4096] for source, text in errors.items()}
-        return {**about, "mono_s": self._clock(), **self._read_cost(), "errors": bounded}
+        return {**about, "mono_s": self._uptime(), **self._read_cost(), "errors": bounded}
 
     def close(self) -> None:
         """End what was started, within a second."""

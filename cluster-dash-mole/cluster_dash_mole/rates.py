@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 
 class Rates:
-    """Growth per second of each device's counters. `clock` counts seconds and never jumps."""
+    """Growth per second of each device's counters. `clock` counts seconds and never jumps: those that the
+    host was awake, as counters stand still while it sleeps.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -154,7 +154,8 @@ def _end_long_answers(held: stream.Held, store: Store | None) -> None:
 def _hosts_of(settings: Live, clock: Clock, store: Store | None) -> Hosts:
     if store is None:
         return Hosts(settings, clock)
-    return Hosts(settings, clock, store.keep, store.forget, lambda: store.is_open, store.events.note_start)
+    told = store.events
+    return Hosts(settings, clock, store.keep, store.forget, lambda: store.is_open, told.note_start, told.note_sleep)
 
 
 def _config_or_exit() -> Config:

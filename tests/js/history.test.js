@@ -136,6 +136,9 @@ test("a gap's cause is what started when it ended", () => {
   assert.equal(causeOf(gap, [event("server start", 1990, { off_since: 1005 })], 60), "the server was off");
   assert.equal(causeOf(gap, [event("server start", 1100, { off_since: 1090 })], 60), "no data");
   assert.equal(causeOf(gap, [event("server start", 1990, { off_since: 1005 }), event("host boot", 1990)], 60), "the host was off, the server was off");
+  assert.equal(causeOf(gap, [event("host sleep", 2000, { off_since: 1005 })], 60), "the host was asleep");
+  assert.equal(causeOf(gap, [event("host sleep", 1600, { off_since: 1005 }), event("server start", 2000, { off_since: 1500 })], 60), "the host was asleep");
+  assert.equal(causeOf(gap, [event("host sleep", 1100, { off_since: 1005 })], 60), "no data");
 });
 
 /** As WCAG reckons it. @param {string} one @param {string} other */

@@ -121,6 +121,27 @@ def test_what_waits_is_sent_when_the_clock_goes_back(
         peer.close()
 
 
+def test_a_post_that_was_on_its_way_while_the_host_slept_tells_no_wrong_clock(
+    peer: Peer, clock: ClockStandin, standin: NvmlStandin, start_mole: Start
+) -> None:
+    def answer_right() -> None:
+        peer.answer = 200, json.dumps({"success": True, "server_time": clock.now()}).encode()
+
+    answer_right()
+    start_mole(**settings(peer.address), **clock.env_of_old_python)
+    wait_until(lambda: len(peer.posts) >= 3)
+    peer.may_answer.clear()
+    already = len(peer.posts)
+    wait_until(lambda: len(peer.posts) > already)
+    clock.sleep(HOUR_S)
+    answer_right()
+    peer.may_answer.set()
+    wait_until(lambda: len(peer.posts) > already + 4)
+    told = [post["metrics"]["sys.time.skew_s"]["value"] for post in peer.posts if "sys.time.skew_s" in post["metrics"]]
+    assert told
+    assert all(abs(skew_s) < HOUR_S / 4 for (skew_s,) in told)
+
+
 LOOKING_UP = """
 import time
 from cluster_dash_mole.user_names import UserNames

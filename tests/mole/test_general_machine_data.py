@@ -15,7 +15,6 @@ from cluster_dash_mole.general_machine_data import (
     parse_cpu_model,
     parse_os_release,
     read_hostname,
-    read_uptime,
 )
 from cluster_dash_mole.reading import Reading
 
@@ -146,9 +145,3 @@ print(*names)
 )
 def test_a_host_name_is_sent_in_one_form_of_all_that_look_alike(kernel: str, sent: str) -> None:
     assert clear_hostname(kernel) == sent
-
-
-def test_uptime_grows_and_cannot_be_set() -> None:
-    uptime = read_uptime()
-    assert uptime is not None
-    assert uptime > 0

@@ -61,7 +61,9 @@ class Rig:
         self.wall = ManualClock()
         self.cpu, self.gpu = Source("cpu", self.clock), Source("gpu", self.clock)
         self.box = Box(min_interval_s)
-        self.runner = MainRunner(IDENTITY, 5, [self.cpu, self.gpu], [self.box], self.clock, wall=self.wall)
+        self.runner = MainRunner(
+            IDENTITY, 5, [self.cpu, self.gpu], [self.box], self.clock, wall=self.wall, uptime=self.clock
+        )
 
     def run(self, steps: int) -> list[float]:
         """Step and let the time pass that the runner asked for; when posts went out."""

@@ -4,6 +4,7 @@ away.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import posts
@@ -26,6 +27,13 @@ class Lab:
         config = Config(live=live or Live())
         app = create_app(config, start=False, monotonic=lambda: self.now_s, wall=wall_beside(lambda: self.now_s))
         self.client = app.test_client()
+        self.told: dict[str, Any] = {}
+        """What the next post has besides."""
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+        event = {"time": time.time(), "kind": "sleep", "data": {"slept_s": seconds}}
+        self.told = {"events": [event]}
 
     def post(self, util: float | None, used_mib: float = 30_000, watts: float | None = None) -> None:
         entry = posts.gpu(0, used_mib=used_mib, users=ALICE if used_mib > 1_000 else {}) | {"gpu_util": util}
@@ -33,8 +41,9 @@ class Lab:
         metrics = {
             f"sys.gpu.{name}": {"device": [0], "value": [value]} for name, value in values.items() if value is not None
         }
-        answer = self.client.post("/", json=posts.host_post("a", gpu={"g0": entry}, metrics=metrics))
+        answer = self.client.post("/", json=posts.host_post("a", gpu={"g0": entry}, metrics=metrics, **self.told))
         assert answer.status_code == 200
+        self.told = {}
 
     def run(self, minutes: float, util: float | None, **reading: Any) -> None:
         for _ in range(int(minutes * MINUTE_S / 5)):
@@ -109,6 +118,22 @@ def test_the_time_that_a_host_was_away_is_nobodys_idleness(lab: Lab) -> None:
     assert lab.gpu()["is"] == "busy"
     lab.run(1, util=0)
     assert lab.gpu()["is"] == "idle"
+
+
+def test_a_host_that_slept_has_its_gpus_as_they_were(lab: Lab) -> None:
+    lab.run(12, util=0)
+    lab.sleep(8 * 60 * MINUTE_S)
+    lab.run(1, util=0)
+    assert lab.gpu()["is"] == "idle"
+    assert lab.gpu()["idle_s"] == pytest.approx(13 * MINUTE_S, abs=10)
+
+
+def test_a_host_that_was_away_for_long_besides_its_sleep_begins_anew(lab: Lab) -> None:
+    lab.run(12, util=0)
+    lab.sleep(60 * MINUTE_S)
+    lab.now_s += 11 * MINUTE_S
+    lab.run(1, util=0)
+    assert lab.gpu()["is"] == "busy"
 
 
 def test_a_host_that_is_silent_has_neither_free_nor_idle_gpus(lab: Lab) -> None:

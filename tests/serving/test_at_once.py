@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -12,13 +13,14 @@ import pytest
 from processes import LONG_S, until
 
 from cluster_dash_server.config import Serve
-from cluster_dash_server.serving.server import SLOW_THREADS, Server
+from cluster_dash_server.serving.server import BATCH_THREADS, LONGEST_BATCH_WAIT_S, SLOW_THREADS, Server
 from cluster_dash_server.serving.sockets import listen
 
 LARGE = 20 * 2**20
 GET, POST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 BROKEN = POST.replace(b" / ", b" /broken ")
 SLOW, QUICK = GET.replace(b" / ", b" /slow "), GET.replace(b" / ", b" /quick ")
+BATCH = POST.replace(b" / ", b" /batch ")
 LARGEST = GET.replace(b" / ", b" /large ")
 
 
@@ -38,6 +40,7 @@ class Site:
             max_body_bytes=2**20,
             at_once={("POST", "/"), ("POST", "/broken")},
             slow={"/slow"},
+            batches={"/batch"},
         )
         self._thread = threading.Thread(target=self.server.run)
         self._thread.start()
@@ -46,7 +49,7 @@ class Site:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         if path == "/broken":
             raise RuntimeError("broken")
-        if method == "GET" and path in ("/", "/slow"):
+        if (method == "GET" and path in ("/", "/slow")) or path == "/batch":
             self.askers.append(environ["REMOTE_ADDR"])
             self.asked.set()
             assert self.may_go_on.wait(LONG_S)
@@ -124,6 +127,41 @@ def test_who_asks_much_waits_for_his_own_and_keeps_nobody_else_waiting(site: Sit
             read_until(asker, b"GET")
         until(lambda: site.server.connections.open == 5)
     assert site.askers.count("127.0.0.1") == 4, "what nobody waits for is not answered"
+
+
+def test_batches_keep_neither_pages_nor_posts_waiting(site: Site) -> None:
+    with contextlib.ExitStack() as opened:
+        moles = [opened.enter_context(site.connect()) for _ in range(2 * BATCH_THREADS)]
+        for mole in moles:
+            mole.sendall(BATCH)
+        until(lambda: len(site.askers) == BATCH_THREADS)
+        other = opened.enter_context(site.connect())
+        for request, answer in ((QUICK, b"GET"), (POST, b"POST"), (QUICK, b"GET")):
+            other.sendall(request)
+            read_until(other, answer)
+        assert len(site.askers) == BATCH_THREADS
+        site.may_go_on.set()
+        for mole in moles:
+            read_until(mole, b"POST")
+
+
+def test_a_batch_that_would_be_late_is_told_to_come_again(site: Site) -> None:
+    with contextlib.ExitStack() as opened:
+        taken = [opened.enter_context(site.connect()) for _ in range(BATCH_THREADS)]
+        for mole in taken:
+            mole.sendall(BATCH)
+        until(lambda: len(site.askers) == BATCH_THREADS)
+        late = opened.enter_context(site.connect("127.0.0.2"))
+        late.sendall(BATCH)
+        until(lambda: site.server._batch_threads.queue)  # pyright: ignore[reportPrivateUsage]
+        time.sleep(LONGEST_BATCH_WAIT_S + 0.5)
+        site.may_go_on.set()
+        answer = read_until(late, b"}\n")
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nRetry-After: 5\r\n" in answer
+        assert b"come again later" in answer
+        for mole in taken:
+            assert read_until(mole, b"POST").startswith(b"HTTP/1.1 200 ")
 
 
 def test_answers_over_one_connection_keep_the_order_of_their_requests(site: Site) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -11,6 +12,8 @@ MAX_EVENTS = 200
 MAX_BYTES = 65_536
 MAX_BYTES_OF_ONE = 8192
 """A larger one loses its data."""
+SLEEP = "sleep"
+"""The kind of one that tells how long its host was suspended, once it is awake again."""
 
 
 class Events:
@@ -36,6 +39,23 @@ class Events:
         """Each with when it was."""
         events = sorted(self._kept, key=lambda kept: -kept[0])
         return [(mono_s, orjson.loads(text)) for mono_s, text in events]
+
+
+class Slept(NamedTuple):
+    woke_s: float
+    """Unix seconds by the host's clock."""
+    slept_s: float
+
+
+def sleep_of(post: Mapping[str, Any]) -> Slept | None:
+    """What a post tells of its host's sleep, a mole at most once in each."""
+    for event in post.get("events", ()):
+        if event["kind"] == SLEEP:
+            data: Mapping[str, Any] = event.get("data") or {}
+            slept_s = data.get("slept_s")
+            if isinstance(slept_s, int | float) and slept_s is not True and slept_s > 0:
+                return Slept(float(event["time"]), float(slept_s))
+    return None
 
 
 def compact(document: dict[str, Any]) -> bytes:

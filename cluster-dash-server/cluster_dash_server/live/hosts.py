@@ -21,7 +21,7 @@ from .changes import Changes
 from .claim import Arrival, Claim, NameTaken, NumberTaken, Rival, arrival_of
 from .clock import NOTICED_S, Clock, OwnError, own_error
 from .document import Document, document_of
-from .events import Events
+from .events import Events, sleep_of
 from .history import RecentHistory
 from .host import Host, Latest, latest_of
 from .identity import SOMEBODY, Sender, Verdict
@@ -45,6 +45,8 @@ Keep = Callable[[Sequence[Coming]], None]
 
 Started = Callable[[str, str, str, float, float | None], None]
 """Gets the host's name, the epochs before and now, when that was, Unix seconds, and how long after the host's boot."""
+Awoke = Callable[[str, float, float], None]
+"""Gets the name of a host that was asleep, when it was awake again, Unix seconds by its clock, and its length."""
 
 
 class HostsFull(Exception):
@@ -81,12 +83,14 @@ class Hosts:
         forget: Callable[[str], None] | None = None,
         knows_past: Callable[[], bool] = lambda: True,
         started: Started | None = None,
+        awoke: Awoke | None = None,
     ) -> None:
         """`keep` returns when a post is on disk, and raises NotKept; `forget` gets the name of a host that shall not be
         back after a restart; `knows_past` says whether all was restored that was kept before the start; `started` is
-        told of a mole's next start. None where nothing is kept but in memory.
+        told of a mole's next start, `awoke` of a host's sleep. None where nothing is kept but in memory.
         """
-        self._keep, self._forget_kept, self._knows_past, self._started = keep, forget, knows_past, started
+        self._keep, self._forget_kept, self._knows_past = keep, forget, knows_past
+        self._started, self._awoke = started, awoke
         self.clock = clock or Clock()
         self._settings = settings
         self._monotonic = self.clock.monotonic
@@ -159,6 +163,9 @@ class Hosts:
             if seen is Seen.NEW:
                 host.history.append(arrival.mono_s, points, latest.stale_after_s)
             delay_s, told = host.claim.take(arrival, seen, verdict)
+            slept = sleep_of(post)
+            if slept and self._awoke:
+                self._awoke(arrival.name, *slept)
             if seen is Seen.NEW:
                 if verdict is Verdict.REPLACES:
                     latest = latest_of(post, document, arrival.mono_s, None)  # the GPUs of the one before aren't its
@@ -172,6 +179,7 @@ class Hosts:
                     self._troubles(post, latest, len(points.gpus)),
                     arrival.mono_s,
                     latest.stale_after_s,
+                    slept.slept_s if slept else 0.0,
                 )
                 self.changes.note(HOST, arrival.name)
             _keep_events(host, post, arrival, delay_s, told)

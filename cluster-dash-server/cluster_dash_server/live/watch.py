@@ -5,7 +5,8 @@ Kept at the way in, so that "held without work for 3 hours" needs no walk throug
 that nobody sets. What was before the server's start isn't known: everything began at the first post, at the latest.
 
 **Gaps.** The time that a host was away counts as nothing: marks move by its length, so that a GPU isn't idle for the
-minutes in which its host was off the network. After AFRESH_AFTER_S everything begins anew: it may have done anything.
+minutes in which its host was off the network. After AFRESH_AFTER_S everything begins anew: it may have done anything,
+but not in the time that the host was asleep.
 
 **Idle.** Held (memory above the free bound, utilisation under 5 %) for `[live] idle_after_minutes` without a break.
 Where the floor of its power is known, a GPU that draws much more works, whatever the utilisation says: see `Floors`.
@@ -121,10 +122,14 @@ class Watch:
         troubles: Iterable[str],
         mono_s: float,
         gap_after_s: float,
+        slept_s: float = 0.0,
     ) -> None:
-        """A post's GPUs, its `metrics`, and what else is wrong with the host, each as a short key."""
+        """A post's GPUs, its `metrics`, and what else is wrong with the host, each as a short key. `slept_s`: how long
+        the host was asleep since the post before.
+        """
         if self._seen_mono_s is not None and mono_s - self._seen_mono_s > gap_after_s:
-            self._leave_out(mono_s - self._seen_mono_s)
+            gap_s = mono_s - self._seen_mono_s
+            self._leave_out(gap_s, afresh=gap_s - slept_s > AFRESH_AFTER_S)
         self._seen_mono_s = mono_s
         before, marks = self._marks, {}
         power = None
@@ -149,8 +154,7 @@ class Watch:
         if self._troubles or troubles:
             self._troubles = {what: self._troubles.get(what, mono_s) for what in troubles}
 
-    def _leave_out(self, gap_s: float) -> None:
-        afresh = gap_s > AFRESH_AFTER_S
+    def _leave_out(self, gap_s: float, *, afresh: bool) -> None:
         for marks in self._marks.values():
             if afresh:
                 marks.begin_anew("", self._seen_mono_s or 0.0)

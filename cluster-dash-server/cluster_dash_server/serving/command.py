@@ -65,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         # A post that waits for the disk would hold up all others; in threads they wait together, for one sync.
         at_once=() if app.extensions["keeps_on_disk"] else POSTS,
         slow=app.extensions["slow_paths"],
+        batches=("/batch",),
         on_end=app.extensions["end_long_answers"],
     )
     gc.freeze()  # what is loaded stays

@@ -6,7 +6,7 @@ import logging
 import socket
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from waitress.adjustments import Adjustments
@@ -40,14 +40,14 @@ class Listener(TcpWSGIServer):
         adjustments: Adjustments,
         connections: Connections,
         at_once: Collection[tuple[str, str]],
-        turns: Turns,
-        slow: Collection[str],
+        turns: Mapping[str, Turns],
     ) -> None:
+        """`turns`: by path, of what has threads of its own."""
         self.connections = connections
         self.waiting: deque[Channel] = deque()
         """With a request that the loop's thread answers. Any thread may append."""
         self._at_once = at_once
-        self._turns, self._slow = turns, slow
+        self._turns = turns
         self._watched = watched
         self._is_woken = False
         self._paused_until = 0.0
@@ -96,8 +96,8 @@ class Listener(TcpWSGIServer):
         is_free = request.error is None and not task.total_outbufs_len
         if is_free and (request.command, request.path) in self._at_once:
             self.waiting.append(task)
-        elif request.error is None and request.path in self._slow:
-            self._turns.add(task)
+        elif request.error is None and request.path in self._turns:
+            self._turns[request.path].add(task)
         else:
             self.task_dispatcher.add_task(task)
 

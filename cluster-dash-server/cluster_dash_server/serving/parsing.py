@@ -11,6 +11,7 @@ from waitress.task import ErrorTask
 from ..headers import SECURITY_HEADERS
 
 MOST_HEADERS = 100
+RETRY_AFTER_S = 5
 LONGEST_LENGTH = 18
 """Digits of a Content-Length; Python refuses to read numbers of thousands of digits with an error of its own."""
 _BODY_HEADERS = (b"\r\nhost:", b"\r\ncontent-length:", b"\r\ntransfer-encoding:")
@@ -23,6 +24,7 @@ WORDS = {
     431: "the headers are larger than this server takes",
     500: "the server failed to answer this; its log says why",
     501: "only chunked is known as Transfer-Encoding",
+    503: "more comes at once than this server can take: come again later",
 }
 
 
@@ -76,6 +78,8 @@ class JsonErrorTask(ErrorTask):
         body = orjson.dumps({"msg": message, "success": False}, option=orjson.OPT_APPEND_NEWLINE)
         self.status = f"{error.code} {error.reason}"
         self.response_headers.extend([("Content-Type", "application/json"), *SECURITY_HEADERS])
+        if error.code == 503:
+            self.response_headers.append(("Retry-After", str(RETRY_AFTER_S)))
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)

@@ -35,6 +35,10 @@ SLOW_THREADS = 4
 MOST_OF_ONE = SLOW_THREADS // 2
 """Of these, for one client."""
 END_THREADS_S = 1.0
+BATCH_THREADS = 2
+"""Fewer than [serve] threads: what hosts have kept through an outage comes beside their live posts, which go on."""
+LONGEST_BATCH_WAIT_S = 2.5
+"""Half as long as a mole waits for its answer."""
 STUCK_S = 60.0
 """Requests wait and none was answered for this long: systemd hears nothing more and starts the server again."""
 
@@ -51,11 +55,13 @@ class Server:
         notifier: Notifier | None = None,
         at_once: Collection[tuple[str, str]] = (),
         slow: Collection[str] = (),
+        batches: Collection[str] = (),
         on_end: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`at_once`: method and path of what the loop's thread answers itself. It is short and waits for nothing.
         `slow`: paths of what may take seconds: it is answered by threads of its own, so nothing else waits for it.
+        `batches`: paths of what isn't urgent, and of which much may come at once: it has few threads of its own.
         """
         self._notifier = notifier or Notifier({})
         self._on_end = on_end
@@ -65,21 +71,24 @@ class Server:
         self._loop = Loop(self._watched)
         self._threads = ThreadedTaskDispatcher()
         self._slow_threads = ThreadedTaskDispatcher()
+        self._batch_threads = ThreadedTaskDispatcher()
         deadlines = Deadlines(
             settings.header_timeout_s, settings.body_timeout_s, settings.idle_timeout_s, settings.send_timeout_s
         )
         self.connections = Connections(max_connections, deadlines)
         adjustments = _adjustments(settings, max_body_bytes)
-        turns = Turns(self._slow_threads, MOST_OF_ONE)
+        turns = dict.fromkeys(slow, Turns(self._slow_threads, MOST_OF_ONE)) | dict.fromkeys(
+            batches, Turns(self._batch_threads, BATCH_THREADS, LONGEST_BATCH_WAIT_S)
+        )
         self._listeners = [
             Listener(
-                application, sock, self._watched, self._threads, adjustments, self.connections, at_once,
-                turns, slow,
+                application, sock, self._watched, self._threads, adjustments, self.connections, at_once, turns,
             )
             for sock in sockets
         ]  # fmt: skip
         self._threads.set_thread_count(settings.threads)
         self._slow_threads.set_thread_count(SLOW_THREADS if slow else 0)
+        self._batch_threads.set_thread_count(BATCH_THREADS if batches else 0)
         self._ending = False
         self._next_tick = 0.0
         self._progress = (self._monotonic(), 0)
@@ -151,7 +160,7 @@ class Server:
     def _close(self) -> None:
         self.connections.close_all()
         until = self._monotonic() + END_THREADS_S
-        for pool in (self._threads, self._slow_threads):
+        for pool in (self._threads, self._slow_threads, self._batch_threads):
             pool.shutdown(timeout=max(0.0, until - self._monotonic()))
         for listener in self._listeners:
             listener.trigger.close()

@@ -1,41 +1,54 @@
-"""Takes requests that may take seconds, gives the threads that answer them a few of each client at a time.
+"""Takes requests that have threads of their own, as they may take long, gives these a few of each client at a time.
 
 So who asks a hundred questions waits for his own, and others are answered meanwhile. What a client that left has asked
-is not answered at all, where that hasn't begun.
+is not answered at all, where that hasn't begun. What has waited for too long is told to come again: done all the same,
+it would be late for its client, which comes again anyway, and so would be all behind it.
 """
 
 from __future__ import annotations
 
+import logging
+import math
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
 from waitress.task import ThreadedTaskDispatcher
+from waitress.utilities import Error
 
 if TYPE_CHECKING:
     from .channel import Channel
+
+log = logging.getLogger(__name__)
+
+
+class Busy(Error):
+    code = 503
+    reason = "Service Unavailable"
 
 
 class Turns:
     """Safe for threads."""
 
-    def __init__(self, threads: ThreadedTaskDispatcher, most: int) -> None:
-        """`most`: of one client at a time."""
-        self._threads, self._most = threads, most
+    def __init__(self, threads: ThreadedTaskDispatcher, most: int, longest_wait_s: float = math.inf) -> None:
+        """`most`: of one client at a time. `longest_wait_s`: until a thread takes it."""
+        self._threads, self._most, self.longest_wait_s = threads, most, longest_wait_s
         self._lock = threading.Lock()
         self._counts: dict[str, int] = {}
         """By client, what is given to the threads."""
-        self._waiting: dict[str, deque[Channel]] = {}
+        self._waiting: dict[str, deque[_Turn]] = {}
 
     def add(self, channel: Channel) -> None:
         client = channel.client
+        turn = _Turn(self, channel, client)
         with self._lock:
             count = self._counts.get(client, 0)
             if count >= self._most:
-                self._waiting.setdefault(client, deque()).append(channel)
+                self._waiting.setdefault(client, deque()).append(turn)
                 return
             self._counts[client] = count + 1
-        self._threads.add_task(_Turn(self, channel, client))
+        self._threads.add_task(turn)
 
     def ended(self, client: str) -> None:
         """The next of that client."""
@@ -46,10 +59,10 @@ class Turns:
                 if not self._counts[client]:
                     del self._counts[client]
                 return
-            channel = waiting.popleft()
+            turn = waiting.popleft()
             if not waiting:
                 del self._waiting[client]
-        self._threads.add_task(_Turn(self, channel, client))
+        self._threads.add_task(turn)
 
 
 class _Turn:
@@ -57,13 +70,17 @@ class _Turn:
 
     def __init__(self, turns: Turns, channel: Channel, client: str) -> None:
         self._turns, self._channel, self._client = turns, channel, client
+        self._began_s = time.monotonic()
 
     def service(self) -> None:
         try:
             if self._channel.has_left():
                 self._channel.drop()
-            else:
-                self._channel.service()
+                return
+            if time.monotonic() - self._began_s > self._turns.longest_wait_s:
+                log.warning("too much at once: %s is told to come again", self._channel.requests[0].path)
+                self._channel.requests[0].error = Busy("")
+            self._channel.service()
         finally:
             self._turns.ended(self._client)
 

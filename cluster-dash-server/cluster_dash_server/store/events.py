@@ -1,7 +1,7 @@
 """Takes what started, gives the rows of `events`: why nothing came for a while can be told by what happened at its end.
 
-A mole names in each post the boot of its host and its own start (`epoch`); the server notes its own starts. What is
-noted waits here until the store takes it.
+A mole names in each post the boot of its host and its own start (`epoch`), and tells when its host was asleep; the
+server notes its own starts. What is noted waits here until the store takes it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .target import Client
 if TYPE_CHECKING:
     from .store import Store
 
-HOST_BOOT, MOLE_START, SERVER_START = "host boot", "mole start", "server start"
+HOST_BOOT, HOST_SLEEP, MOLE_START, SERVER_START = "host boot", "host sleep", "mole start", "server start"
 MOST_WAITING = 10_000
 MOST_TOLD = 1_000
 
@@ -55,6 +55,11 @@ class Events:
         if before.partition(".")[0] != epoch.partition(".")[0]:
             self.note(Event(max(0.0, at_s - (since_boot_s or 0.0)), HOST_BOOT, host, {}))
         self.note(Event(at_s, MOLE_START, host, {"epoch": epoch}))
+
+    def note_sleep(self, host: str, woke_s: float, slept_s: float) -> None:
+        """As of when it was awake again, by its clock; `off_since` is when it fell asleep."""
+        at_s = dated(woke_s, self._wall())
+        self.note(Event(at_s, HOST_SLEEP, host, {"off_since": max(0.0, at_s - slept_s)}))
 
     def carry(self, client: Client, database: str) -> None:
         """Raises clickhouse_connect's errors, and keeps what wasn't taken."""

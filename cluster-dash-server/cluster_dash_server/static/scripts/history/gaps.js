@@ -30,8 +30,8 @@ export function told(gaps, span, oldest, events, slackS) {
 }
 
 /**
- * A host or a mole that was off tells by what it does when it is back; a server by since when it was off. `slackS`: how
- * long after the gap's end a start may be told.
+ * A host or a mole that was off tells by what it does when it is back; a host that was asleep and a server tell since when.
+ * `slackS`: how long after the gap's end a start may be told.
  * @param {Gap} gap @param {Event[]} events @param {number} slackS
  */
 export function causeOf(gap, events, slackS) {
@@ -39,10 +39,13 @@ export function causeOf(gap, events, slackS) {
   const causes = [];
   if (inside.some(({ kind }) => kind === "host boot")) causes.push("the host was off");
   else if (inside.some(({ kind }) => kind === "mole start")) causes.push("the mole was off");
-  const offS = inside.reduce((sum, { kind, time, data }) => {
-    const since = kind === "server start" && typeof data.off_since === "number" ? data.off_since : time;
+  /** How much of the gap it explains. @param {string} kind */
+  const offS = (kind) => inside.filter((event) => event.kind === kind).reduce((sum, { time, data }) => {
+    const since = typeof data.off_since === "number" ? data.off_since : time;
     return sum + Math.max(0, Math.min(time, gap.to) - Math.max(since, gap.from));
   }, 0);
-  if (offS > (gap.to - gap.from) / 2) causes.push("the server was off");
+  const isMost = (/** @type {number} */ seconds) => seconds > (gap.to - gap.from) / 2;
+  if (isMost(offS("host sleep"))) causes.push("the host was asleep");
+  if (isMost(offS("server start"))) causes.push("the server was off");
   return causes.join(", ") || "no data";
 }
