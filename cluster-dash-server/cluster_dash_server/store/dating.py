@@ -46,7 +46,7 @@ class _Boot(NamedTuple):
     def noted(self, since_s: float, up_s: float) -> _Boot:
         """With what one more newest post says. No post comes before it was made."""
         if abs(since_s - self.since_s) < MOST_OFF_S:
-            return self._replace(later_s=None)
+            return self if self.later_s is None else self._replace(later_s=None)
         is_certain = since_s < self.since_s or (self.later_s is not None and abs(since_s - self.later_s) < MOST_OFF_S)
         return _Boot(since_s, self.since_s, up_s) if is_certain else self._replace(later_s=since_s)
 
