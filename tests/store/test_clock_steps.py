@@ -26,11 +26,12 @@ def server(tmp_path: Path, clock: ClockStandin) -> Generator[Server]:
         yield server
 
 
-def post(server: Server, number: int) -> None:
-    """By a host whose clock is right, its load says which one it is."""
+def post(server: Server, number: int) -> dict[str, Any]:
+    """By a host whose clock is right, its load says which one it is. What the server answers."""
     cpu = {"cpu_percent": 1, "load_avgs": [number, 0, 0], "num_cpus": 8}
     answer = server.post(posts.host_post("gpu01", gpus=1, seq=number, cpu=cpu))
     assert answer.json()["success"], answer.text
+    return answer.json()
 
 
 def stored(server: Server) -> list[int]:
@@ -59,7 +60,8 @@ def test_a_step_of_the_servers_clock_costs_no_post(server: Server, clock: ClockS
     clock.set(0.0)
     server.start()
     until(lambda: sorted(stored(server)) == list(range(1, number + 1)), message="lost, or there twice")
-    post(server, number + 1)
+    answer = post(server, number + 1)
+    assert answer["ack"]["seq"] > 6, "what came before the clock was set hides in the store what came afterwards"
     until(lambda: (number + 1) in stored(server))
     assert "Traceback" not in server.log
 

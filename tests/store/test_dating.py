@@ -14,7 +14,10 @@ import requests
 from clock_standin import DAY_S, HOUR_S
 from processes import LONG_S, SERVE, Server, until
 
+from cluster_dash_server.points import points_of_post
+from cluster_dash_server.store.carried import Carried, Portion
 from cluster_dash_server.store.dating import BOOTS, MOST_OFF_S, Dates, load_dates
+from cluster_dash_server.store.kept import Kept, Parts
 from cluster_dash_server.store.numbers import Number
 
 NOW = 1_795_000_000.0
@@ -26,11 +29,11 @@ def number(seq: int, boot: str = "boot") -> Number:
 
 
 def newest(dates: Dates, up_s: float, came_s: float, own_s: float = NEVER_SET) -> float:
-    return dates.date(own_s, number(int(up_s)), up_s, came_s, is_newest=True)
+    return dates.date(own_s, number(int(up_s)), up_s, came_s, is_newest=True).at_s
 
 
 def late(dates: Dates, up_s: float | None, came_s: float, own_s: float = NEVER_SET, boot: str = "boot") -> float:
-    return dates.date(own_s, number(int(up_s or 0), boot), up_s, came_s, is_newest=False)
+    return dates.date(own_s, number(int(up_s or 0), boot), up_s, came_s, is_newest=False).at_s
 
 
 @pytest.mark.parametrize(
@@ -38,7 +41,7 @@ def late(dates: Dates, up_s: float | None, came_s: float, own_s: float = NEVER_S
 )
 def test_a_clock_that_was_never_set_does_not_date_a_point(ahead_s: float, is_kept: bool) -> None:
     at_s = NOW + ahead_s if is_kept else NOW
-    assert Dates().date(NOW + ahead_s, None, None, NOW, is_newest=True) == at_s
+    assert Dates().date(NOW + ahead_s, None, None, NOW, is_newest=True) == (at_s, is_kept)
     assert newest(Dates(), 100.0, NOW, NOW + ahead_s) == at_s
 
 
@@ -138,6 +141,51 @@ def test_boots_are_bounded_and_the_newest_stay() -> None:
         NOW + boot - 5 for boot in range(2 * BOOTS, 3 * BOOTS)
     ]
     assert len(dates.dump()["boots"]) == BOOTS
+
+
+def test_what_came_before_the_servers_clock_was_set_may_be_there_by_another_time() -> None:
+    dates = Dates()
+    newest(dates, 100.0, NOW, NOW)
+    newest(dates, 120.0, NOW - HOUR_S, NOW + 20)
+    older, newer = ((up_s, NOW - HOUR_S + 60) for up_s in (90.0, 121.0))
+    assert not dates.date(NOW - HOUR_S - 10, number(1), *older, is_newest=False).is_fixed
+    assert dates.date(NOW - HOUR_S + 1, number(2), *newer, is_newest=False).is_fixed
+
+
+def kept(seq: int, own_s: float, came_s: float, *, is_newest: bool = False) -> Kept:
+    points = points_of_post(posts.host_post("gpu01", timestamp=own_s))
+    return Kept(Parts(b"{}", b"{}"), points, came_s, number(seq), is_newest, 100.0 + seq)
+
+
+def times(portion: Portion) -> dict[int, float]:
+    """By number."""
+    return {each.number.seq: each.points.event_time for each in portion.kept if each.number}
+
+
+def test_what_is_carried_is_dated_alike_until_it_is_there_and_then_only_where_no_other_time_is_possible() -> None:
+    carried = Carried()
+    timeless = [kept(9, NEVER_SET, NOW, is_newest=True), kept(3, NEVER_SET, NOW + 5), kept(3, NEVER_SET, NOW + 6)]
+    portion = carried.dated([*timeless, kept(4, NOW - 5, NOW + 5)])
+    assert times(portion) == {9: NOW, 3: NOW - 6, 4: NOW - 5}
+    assert len(portion.kept) == 3, "one that came twice at once is one"
+    again = carried.dated([*timeless, kept(4, NOW - 5, NOW + 5), kept(5, NEVER_SET, NOW + 7)])
+    assert times(again) == times(portion) | {5: NOW - 4}
+    carried.note(portion)
+    assert times(carried.dated([*timeless, kept(4, NOW - 5, NOW + 90), kept(5, NEVER_SET, NOW + 90)])) == {
+        4: NOW - 5,
+        5: NOW - 4,
+    }
+    restarted, post = Carried(), orjson.loads(orjson.dumps(carried.dump("gpu01")))
+    restarted.load("gpu01", post, NOW, is_whole=True)
+    assert times(restarted.dated([kept(3, NEVER_SET, NOW + 90), kept(5, NEVER_SET, NOW + 90)])) == {5: NOW - 4}
+    assert post == {}
+
+
+@pytest.mark.parametrize("said", [{"kept_numbers": 7}, {"kept_dates": []}, {"kept_dates": {"last_s": 0}}])
+def test_what_the_store_says_and_nobody_understands_costs_no_start(said: dict[str, Any]) -> None:
+    carried = Carried()
+    carried.load("gpu01", {**posts.host_post("gpu01"), **said}, NOW, is_whole=True)
+    assert times(carried.dated([kept(9, NEVER_SET, NOW, is_newest=True)])).keys() == {9}
 
 
 @pytest.fixture

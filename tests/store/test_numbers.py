@@ -32,6 +32,8 @@ def test_any_order_gives_what_a_set_gives(seed: int) -> None:
     seqs = [chance.randrange(1, 100) for _ in range(chance.randrange(1, 150))]
     numbers = load_numbers(orjson.loads(orjson.dumps(numbers_of(*seqs).dump())))
     assert missing(numbers, 1, 120) == set(range(1, 121)) - set(seqs)
+    assert {seq for seq in range(121) if numbers.has(Number(MOLE, EPOCH, seq))} == set(seqs)
+    assert not numbers.has(Number(MOLE, "other boot.1", seqs[0]))
     through = next(seq for seq in range(1, 200) if seq not in seqs) - 1
     assert numbers.through(MOLE, EPOCH) == through
     half = len(seqs) // 2

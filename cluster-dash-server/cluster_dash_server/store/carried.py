@@ -28,8 +28,8 @@ class Portion(NamedTuple):
     """With the times that their points count as."""
     dates: dict[str, Dates]
     """Of their hosts, from then on."""
-    timeless: set[str]
-    """Hosts whose own time was none."""
+    unfixed: set[str]
+    """Hosts of which posts may have another time when they come again."""
 
 
 class Carried:
@@ -41,21 +41,20 @@ class Carried:
         self._dates: dict[str, Dates] = {}
 
     def dated(self, kept: Sequence[Kept]) -> Portion:
-        """Without those whose own time is none and that are in the tables: by another time they would be there twice.
-        The same again until `note`.
-        """
+        """Without those that are in the tables and may have had another time there. The same again until `note`."""
         portion = Portion([], {}, set())
         numbers: set[tuple[str, Number]] = set()
         for each in kept:
             host, own_s = each.points.host, each.points.event_time
             dates = portion.dates.get(host) or portion.dates.setdefault(host, self._copied(host))
-            at_s = dates.date(own_s, each.number, each.up_s, each.received_s, is_newest=each.is_newest)
-            if at_s == own_s:
-                portion.kept.append(each)
-            else:
-                portion.timeless.add(host)
-                if each.number is None or not ((host, each.number) in numbers or self._has(host, each.number)):
-                    portion.kept.append(each._replace(points=each.points._replace(event_time=at_s)))
+            at_s, is_fixed = dates.date(own_s, each.number, each.up_s, each.received_s, is_newest=each.is_newest)
+            if not is_fixed:
+                portion.unfixed.add(host)
+                if each.number and ((host, each.number) in numbers or self._has(host, each.number)):
+                    continue
+            if at_s != own_s:
+                each = each._replace(points=each.points._replace(event_time=at_s))
+            portion.kept.append(each)
             if each.number:
                 numbers.add((host, each.number))
         return portion

@@ -46,14 +46,27 @@ class _Boot(NamedTuple):
     def noted(self, since_s: float, up_s: float) -> _Boot:
         """With what one more newest post says. No post comes before it was made."""
         if abs(since_s - self.since_s) < MOST_OFF_S:
-            return self._replace(later_s=None)
+            return self if self.later_s is None else self._replace(later_s=None)
         is_certain = since_s < self.since_s or (self.later_s is not None and abs(since_s - self.later_s) < MOST_OFF_S)
         return _Boot(since_s, self.since_s, up_s) if is_certain else self._replace(later_s=since_s)
 
+    def had_other_date(self, up_s: float) -> bool:
+        """When a post of then may have come."""
+        return self.before_s is not None and up_s <= self.before_up_s
+
     def is_own_time(self, time_s: float, up_s: float, made_s: float) -> bool:
-        if dated(time_s, made_s) == time_s:
-            return True
-        return self.before_s is not None and up_s <= self.before_up_s and dated(time_s, self.before_s + up_s) == time_s
+        """By this date or by the one before, where the post may have come when that counted."""
+        bases = [made_s]
+        if self.before_s is not None and self.had_other_date(up_s):
+            bases.append(self.before_s + up_s)
+        return any(dated(time_s, base_s) == time_s for base_s in bases)
+
+
+class Date(NamedTuple):
+    at_s: float
+    """When a post's points count as, Unix seconds."""
+    is_fixed: bool
+    """Whether it is the same whenever the post comes: its own time, by a clock that nobody has doubted."""
 
 
 class Dates:
@@ -70,12 +83,10 @@ class Dates:
         other._boots, other._last_s = dict(self._boots), self._last_s
         return other
 
-    def date(
-        self, time_s: float, number: Number | None, up_s: float | None, came_s: float, *, is_newest: bool
-    ) -> float:
-        """When a post's points count as, Unix seconds: its own time or, where that is none, near the truth for a boot
-        of which a newest post came. Others have the time of coming. No two newest posts have one time that isn't their
-        own, nor two of an unknown boot.
+    def date(self, time_s: float, number: Number | None, up_s: float | None, came_s: float, *, is_newest: bool) -> Date:
+        """`time_s` is the post's own time, which counts or, where it is none, one near the truth for a boot of which a
+        newest post came. Others have the time of coming. No two newest posts have one time that isn't their own, nor
+        two of an unknown boot.
         """
         boot = None
         made_s = came_s
@@ -84,15 +95,15 @@ class Dates:
             if boot:
                 made_s = min(came_s + MOST_OFF_S, boot.since_s + up_s)
                 if boot.is_own_time(time_s, up_s, made_s):
-                    return time_s
+                    return Date(time_s, not boot.had_other_date(up_s))
                 if not is_newest:
-                    return made_s
+                    return Date(made_s, False)
         if boot is None and dated(time_s, came_s) == time_s:
-            return time_s
+            return Date(time_s, True)
         if self._last_s > came_s + 2 * MOST_OFF_S:  # the server's clock was set back
             self._last_s = 0.0
         self._last_s = max(made_s, self._last_s + APART_S)
-        return self._last_s
+        return Date(self._last_s, False)
 
     def _note(self, number: Number, since_s: float, up_s: float) -> _Boot:
         key = _key(number)

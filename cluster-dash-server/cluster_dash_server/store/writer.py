@@ -49,8 +49,8 @@ class Writer:
         self._posted_at: dict[str, float] = {}
         self._versions: dict[str, int] = {}
         """Of each host's latest post in its table, milliseconds: when it came, as long as that grows."""
-        self._timeless: set[str] = set()
-        """Hosts of which posts were dated here since their latest post was inserted."""
+        self._unfixed: set[str] = set()
+        """Hosts of which only their latest post tells that others are there, and it isn't inserted yet."""
         self._forgotten: set[str] = set()
         self.carried = Carried()
         self.points = ""
@@ -100,16 +100,16 @@ class Writer:
         """Their points are there, or set aside for good."""
         self._rollups.note(self.client, ((each.points.host, each.points.event_time) for each in portion.kept))
         self.carried.note(portion)
-        self._timeless |= portion.timeless
+        self._unfixed |= portion.unfixed
         self._unposted |= {each.points.host: each for each in portion.kept if each.is_newest}
 
     def insert_due_posts(self) -> None:
-        """Those of hosts whose posts are dated here at once: what of theirs is in the tables must be known."""
+        """Each minute; at once where posts that come again could be there by another time."""
         self._insert_posts({host: each for host, each in self._unposted.items() if self._is_due(host, each)})
 
     def _is_due(self, host: str, kept: Kept) -> bool:
         since_s = kept.received_s - self._posted_at.get(host, 0)
-        return host in self._timeless or not 0 <= since_s < POST_EVERY_S
+        return host in self._unfixed or not 0 <= since_s < POST_EVERY_S
 
     def insert_all_posts(self) -> None:
         self._insert_posts(self._unposted)
@@ -172,7 +172,7 @@ class Writer:
         self._posted_at |= {host: each.received_s for host, each in due.items()}
         for host in list(due):
             self._unposted.pop(host, None)
-            self._timeless.discard(host)
+            self._unfixed.discard(host)
 
     def _table_of_points(self, kept: Sequence[Kept]) -> pa.Table:
         return self._columns.table_of([each.points for each in kept])
