@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
 
 from flask import Flask, Response, jsonify, render_template, request
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import HTTPException, InternalServerError, NotFound
 
 from .logs import quoted
 
 log = logging.getLogger(__name__)
 
+NO_PAGE = "There is nothing at this address."
+AGAIN_S = 10
+"""After which a page asks again for what isn't there for the moment."""
 FAILED = "The server failed to answer this; its log says why."
 
 
@@ -36,7 +40,8 @@ def wants_page() -> bool:
 
 def answer(status: int, message: str) -> Response:
     if request.method in ("GET", "HEAD") and wants_page():
-        response = Response(render_template("error.html", status=status, message=message), mimetype="text/html")
+        words = {"status": status, "phrase": HTTPStatus(status).phrase, "message": message, "again_s": AGAIN_S}
+        response = Response(render_template("error.html", **words), mimetype="text/html")
     else:
         response = jsonify({"success": False, "msg": message})
     response.status_code = status
@@ -55,7 +60,8 @@ def register(app: Flask) -> None:
         if isinstance(error, InternalServerError):
             return answer(500, FAILED)
         given = error.get_response()
-        response = answer(error.code or 500, error.description or error.name)
+        is_plain = isinstance(error, NotFound) and error.description == NotFound.description
+        response = answer(error.code or 500, NO_PAGE if is_plain else error.description or error.name)
         for name in ("Allow", "Location", "Retry-After"):
             if name in given.headers:
                 response.headers[name] = given.headers[name]

@@ -25,23 +25,26 @@ def post_of(host: str, util: float = 50, command: str = COMMAND, **sections: Any
 
 
 def test_a_wide_table_is_scrolled_by_keys_and_stays_where_it_was(browser: Browser, server: Server) -> None:
-    server.post(post_of("wide")).raise_for_status()
+    tags = [{"iface": "enp129s0f0np0"}]
+    rates = {"recv_bytes_per_s": 123456789.0, "sent_bytes_per_s": 234567890.0, "errors_per_s": 0.0, "drops_per_s": 0.0}
+    metrics: posts.Post = {f"sys.net.{rate}": {"tags": tags, "value": [value]} for rate, value in rates.items()}
+    server.post(post_of("wide", metrics=metrics)).raise_for_status()
     with watch(browser, server, **PHONE) as watched:
         page = watched.open("/host/wide")
-        processes = page.get_by_role("region", name="Processes")
+        network = page.get_by_role("region", name="Network")
         expect(page.get_by_role("region", name="GPUs")).to_have_count(0)  # fits
-        processes.focus()
+        network.focus()
         page.keyboard.press("ArrowRight")
         page.wait_for_function("document.activeElement.scrollLeft > 0")
-        server.post(post_of("wide", util=77)).raise_for_status()
+        server.post(post_of("wide", util=77, metrics=metrics)).raise_for_status()
         expect(page.get_by_role("cell", name="77 %")).to_be_visible()
-        assert page.evaluate("document.activeElement.dataset.name") == "Processes"
+        assert page.evaluate("document.activeElement.dataset.name") == "Network"
         assert page.evaluate("document.activeElement.scrollLeft") > 0
         page.evaluate(AXE.read_text("utf-8"))
         found = page.evaluate("axe.run('main [data-live]')")
         assert [each["id"] for each in found["violations"]] == []
         page.set_viewport_size({"width": 1400, "height": 900})
-        expect(page.get_by_role("region", name="Processes")).to_have_count(0)
+        expect(network).to_have_count(0)
 
 
 def test_what_is_marked_to_be_copied_stays_marked(browser: Browser, server: Server) -> None:
@@ -78,7 +81,8 @@ def test_a_phone_shows_all_of_a_gpu_without_scrolling_sideways(browser: Browser,
     with watch(browser, server, **PHONE) as watched:
         page = watched.open("/host/phone")
         row = page.get_by_role("row", name=re.compile("0 · NVIDIA A100"))
-        for words in ("busy 50 %", "memory 50 %", "alice 40 GiB", "100"):
-            box = row.get_by_role("cell", name=words).bounding_box()
+        cells = [row.get_by_role("cell", name=words) for words in ("busy 50 %", "memory 50 %", "alice 40 GiB", "100")]
+        for cell in (*cells, page.get_by_role("cell", name=COMMAND)):
+            box = cell.bounding_box()
             assert box
             assert box["x"] + box["width"] <= 390

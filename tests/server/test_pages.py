@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from cluster_dash_server import errors
 from cluster_dash_server.config import HostNames, Live
 from cluster_dash_server.live.clock import Clock
 from cluster_dash_server.live.hosts import Hosts
@@ -110,6 +111,16 @@ def test_numbers_that_a_careless_script_sends_break_no_page(client: FlaskClient)
     for path in [*ROUTES, "/host/odd"]:
         for accept in ("text/html", "*/*", "application/json"):
             assert client.get(path, headers={"Accept": accept}).status_code == 200
+
+
+def test_an_error_page_says_in_words_what_is_wrong_and_asks_again_for_what_is_away(client: FlaskClient) -> None:
+    page = client.get("/nowhere", headers={"Accept": "text/html"}).text
+    assert "<h1>Not Found <small>404</small></h1><p>There is nothing at this address.</p>" in page
+    assert "http-equiv" not in page
+    with client.application.test_request_context("/history", headers={"Accept": "text/html"}):
+        page = errors.answer(503, "the store does not answer").get_data(as_text=True)
+    assert "<p>The store does not answer. This page asks again in 10 s.</p>" in page
+    assert '<meta http-equiv="refresh" content="10">' in page
 
 
 def test_an_unknown_host_is_404_and_named(client: FlaskClient) -> None:
