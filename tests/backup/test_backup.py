@@ -23,6 +23,7 @@ import pytest
 import requests
 from processes import LONG_S, SERVE, Server, until
 
+from cluster_dash_server.backup.manifest import write_file
 from cluster_dash_server.cli import main
 
 pytestmark = pytest.mark.slow
@@ -217,15 +218,21 @@ def break_path(folder: Path) -> None:
     path.write_text(path.read_text().replace('"metric_points/', '"../metric_points/'))
 
 
+def break_name(folder: Path) -> None:
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace('"metric_points/', '"\\u0000\\u001b[2J/'))
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
+        (break_name, "is no file of the backup"),
         (break_length, "is damaged"),
         (break_bytes, "is damaged"),
         (lose_a_file, "can't be read (No such file"),
         (lose_manifest, "is no backup, or one that was broken off"),
         (break_manifest, "manifest.json can't be read"),
-        (break_path, "outside of the backup"),
+        (break_path, "is no file of the backup"),
     ],
 )
 def test_a_backup_that_is_not_whole_is_refused(
@@ -239,6 +246,30 @@ def test_a_backup_that_is_not_whole_is_refused(
     damage(tmp_path / "copy")
     assert here("restore", tmp_path / "copy") == 1
     assert words in capsys.readouterr().err
+
+
+def test_what_a_backup_says_of_itself_moves_no_cursor(
+    backup: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(backup, tmp_path / "copy")
+    path = tmp_path / "copy/manifest.json"
+    path.write_text(path.read_text().replace('"made_at": "', '"made_at": "\\u001b[2J'))
+    assert here("restore", "--check", tmp_path / "copy") == 0
+    told = capsys.readouterr().err
+    assert "[2J" in told
+    assert "\x1b" not in told
+
+
+def test_a_table_of_marks_that_is_none_is_told(backup: Path, tmp_path: Path) -> None:
+    """Its checksum is right: whoever made it made that too."""
+    folder = tmp_path / "copy"
+    shutil.copytree(backup, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    [marks] = [each for each in manifest["files"] if each["table"] == "rollups_until"]
+    length, checksum = write_file(folder / "none.parquet", [b"PAR1"])
+    manifest["files"] = [marks | {"path": "none.parquet", "bytes": length, "sha256": checksum}]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert "isn't what a backup has as rollups_until" in failed(tmp_path / "state", "restore", folder)
 
 
 def test_a_backup_of_another_table_is_refused_before_anything_is_written(backup: Path, tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def test_a_setting_goes_before_them(tmp_path: Path) -> None:
         ("CH_HOST", "http://db.lab", "a name or an address alone, without http:// and port"),
         ("CH_HOST", "db.lab:8123", "a name or an address alone"),
         ("CH_HOST", "db@evil", "a name or an address alone"),
+        ("CH_HOST", "http://me:secret@db.lab", "a name or an address alone"),
         ("CH_HOST", "-x", "a name or an address alone"),
         ("CH_PORT", "many", "a port between 1 and 65535"),
         ("CH_PORT", "0", "a port between 1 and 65535"),

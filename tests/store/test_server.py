@@ -280,20 +280,27 @@ def test_csv_says_what_json_says_and_comes_packed(asking: Server) -> None:
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ("", "metric must be given"),
-        ("metric=a&host=x&hots=y", "there is no 'hots' here"),
-        ("metric=a&from=x", "from='x' must be a number"),
-        ("metric=a&from=5&to=4", "from must be before to"),
-        ("metric=a&points=0", "points='0' must be a number from 1"),
-        ("metric=a&points=nan", "points='nan'"),
-        ("metric=a&device=-1", "device='-1'"),
-        ("metric=a&tags=x", "tags must be a JSON object"),
-        ("metric=a&tags=" + '{"a":' * 300 + "1" + "}" * 300, "tags must be a JSON object"),
-        ("metric=a&format=xml", "format='xml' must be json or csv"),
+        ("series?", "metric must be given"),
+        ("series?metric=a&host=x&hots=y", "there is no 'hots' here"),
+        ("series?metric=a&host=x&host=y", "host may be given once"),
+        ("series?" + "&".join(["metric=a"] * 51), "metric may be given up to 50 times"),
+        ("series?metric=a&points=2.5", "points='2.5' must be a whole number"),
+        ("series?metric=a&device=0.5", "device='0.5' must be a whole number"),
+        ("metrics?since=5", "there is no 'since' here, only metric, host"),
+        ("metrics?metric=a", "give host, too"),
+        ("events?start=5", "there is no 'start' here, only host, from, to"),
+        ("series?metric=a&from=x", "from='x' must be a number"),
+        ("series?metric=a&from=5&to=4", "from must be before to"),
+        ("series?metric=a&points=0", "points='0' must be a number from 1"),
+        ("series?metric=a&points=nan", "points='nan'"),
+        ("series?metric=a&device=-1", "device='-1'"),
+        ("series?metric=a&tags=x", "tags must be a JSON object"),
+        ("series?metric=a&tags=" + '{"a":' * 300 + "1" + "}" * 300, "tags must be a JSON object"),
+        ("series?metric=a&format=xml", "format='xml' must be json or csv"),
     ],
 )
 def test_a_wrong_question_is_told_what_would_be_right(asking: Server, asked: str, says: str) -> None:
-    answer = asking.get(f"/api/series?{asked}")
+    answer = asking.get(f"/api/{asked}")
     assert answer.status_code == requests.codes.bad_request
     assert says in answer.json()["msg"]
 

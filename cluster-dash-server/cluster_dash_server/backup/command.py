@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config, ConfigError, read_config, settings_file
+from ..printing import UNPRINTABLE
 from ..receive.tokens import token_path
 from ..state import state_folder
 from ..store import StoreAway
@@ -118,12 +119,13 @@ def _ended_in_order() -> Generator[None]:
 
 
 def _fail(why: str, code: int = 1) -> int:
-    print(f"cluster-dash-server: {why}", file=sys.stderr)
+    _say(f"cluster-dash-server: {why}")
     return code
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    """A backup may be anybody's: what it says moves no cursor."""
+    print(UNPRINTABLE.sub("\ufffd", text), file=sys.stderr)
 
 
 def _backup(asked: argparse.Namespace, config: Config) -> int:

@@ -86,7 +86,9 @@ def read_manifest(folder: Path) -> Manifest:
         manifest = msgspec.json.decode((folder / NAME).read_bytes(), type=Manifest)
     except FileNotFoundError:
         raise NotWhole(f"{folder} is no backup, or one that was broken off: it has no {NAME}") from None
-    except (OSError, msgspec.DecodeError) as error:
+    except OSError as error:
+        raise NotWhole(f"{folder / NAME} can't be read ({error.strerror})") from None
+    except msgspec.DecodeError as error:
         raise NotWhole(f"{folder / NAME} can't be read ({error})") from None
     if manifest.version != VERSION:
         raise NotWhole(f"{folder} is a backup of version {manifest.version}; this command knows {VERSION}")
@@ -102,8 +104,8 @@ def read_pieces(path: Path) -> Iterator[bytes]:
 
 def _check(folder: Path, file: Stored) -> None:
     path = folder / file.path
-    if Path(file.path).is_absolute() or ".." in Path(file.path).parts:
-        raise NotWhole(f"{folder / NAME} names {file.path!a}, which is outside of the backup")
+    if Path(file.path).is_absolute() or ".." in Path(file.path).parts or "\0" in file.path:
+        raise NotWhole(f"{folder / NAME} names {file.path!a}, which is no file of the backup")
     checksum, length = hashlib.sha256(), 0
     try:
         for piece in read_pieces(path):

@@ -17,7 +17,7 @@ import pyarrow.parquet
 from ..store.tables import AGAIN, DONE, LATE, POINTS, UNTIL
 from .link import Link
 from .make import SETTINGS, sync_folder
-from .manifest import Manifest, Stored, read_pieces, write_file
+from .manifest import Manifest, NotWhole, Stored, read_pieces, write_file
 from .tables import Table, read_tables
 
 PARQUET: Any = pyarrow.parquet  # it has no types
@@ -29,7 +29,7 @@ class DoesNotFit(Exception):
 
 
 def restore_backup(link: Link, folder: Path, manifest: Manifest, say: Say) -> None:
-    """Raises DoesNotFit, StoreAway, NoTable, OSError."""
+    """Raises DoesNotFit, NotWhole, StoreAway, NoTable, OSError."""
     link.carry()
     tables = {table.name: table for table in read_tables(link)}
     files = [file for file in manifest.files if file.table]
@@ -61,9 +61,13 @@ def _points_of_day(link: Link, table: Table, file: Stored) -> int:
 
 
 def _rolled_up_until(path: Path) -> list[int]:
-    """Of the server that the backup is of."""
-    rows = PARQUET.read_table(path).to_pylist()
-    return [int(row["minute"].timestamp()) for row in rows if row["id"] in (DONE, AGAIN) and row["minute"].timestamp()]
+    """Of the server that the backup is of. Raises NotWhole."""
+    try:
+        rows = PARQUET.read_table(path, columns=["id", "minute"]).to_pylist()
+        told = [int(row["minute"].timestamp()) for row in rows if row["id"] in (DONE, AGAIN)]
+    except (ValueError, LookupError, AttributeError) as error:
+        raise NotWhole(f"{path} isn't what a backup has as {UNTIL} ({error})") from None
+    return [each for each in told if each]
 
 
 def _roll_up_again(link: Link, table: Table, from_s: int) -> None:

@@ -50,4 +50,5 @@ def _in_url(host: str) -> str:
     try:
         return f"[{ipaddress.IPv6Address(host.strip('[]'))}]"
     except ValueError:
-        raise ValueError(f"CH_HOST = {host!r}: must be a name or an address alone, without http:// and port") from None
+        shown = "***" if "@" in host else repr(host)  # a password may stand before it
+        raise ValueError(f"CH_HOST = {shown}: must be a name or an address alone, without http:// and port") from None

@@ -17,6 +17,10 @@ DATABASE = "training_observability"
 """The seed's."""
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 TIMEOUT_S = 30
+FORMS = (
+    "must be chdb:///absolute/folder, http(s)://user:password@host:8123/database (in a password / ? # @ and % are "
+    "written %2F %3F %23 %40 and %25), or none"
+)
 
 
 class Client(Protocol):
@@ -79,12 +83,18 @@ def target_of(url: str, state_folder: Path) -> Target | None:
     """None for `none`: nothing is kept. Empty: within this process, in the state folder. Raises StoreUrlError."""
     if url == "none":
         return None
-    parts = urlsplit(url or f"chdb://{state_folder}")
-    if parts.scheme == "chdb" and not parts.netloc and parts.path.startswith("/"):
-        return Target(DATABASE, Path(parts.path), {})
-    if parts.scheme in ("http", "https") and parts.hostname:
-        return _server(parts)
-    raise StoreUrlError("must be chdb:///absolute/folder, http(s)://user:password@host:8123/database, or none")
+    if not url:
+        return Target(DATABASE, state_folder.absolute(), {})
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise StoreUrlError(FORMS) from None
+    if not (parts.query or parts.fragment):  # else it was meant otherwise: they would be left out
+        if parts.scheme == "chdb" and not parts.netloc and parts.path.startswith("/") and parts.path.strip("/"):
+            return Target(DATABASE, Path(parts.path), {})
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return _server(parts)
+    raise StoreUrlError(FORMS)
 
 
 def _server(parts: SplitResult) -> Target:

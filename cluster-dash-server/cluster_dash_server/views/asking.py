@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, TypeVar
 
 from werkzeug.datastructures import MultiDict
@@ -24,6 +24,8 @@ PATHS = frozenset({"/api/series", "/api/metrics", "/api/events", "/api/history-d
 """Of the routes that ask it, which may take seconds."""
 LATEST_S = 2**33
 LONGEST_TEXT = 256
+METRIC = "metric"
+MOST_METRICS = 50
 NO_STORE = "this server keeps no history: [store] url is none"
 AWAY = "the store does not answer; the server's log says why"
 
@@ -45,6 +47,16 @@ def ask(store: Store | None, question: Callable[[Store], T]) -> T:
         raise Refusal(503, text, retry_after_s=10) from None
 
 
+def check_names(asked: MultiDict[str, str], names: Collection[str]) -> None:
+    """What isn't asked for as it was meant isn't answered. `metric` may stand there several times. Raises Refusal."""
+    for name, values in asked.lists():
+        if name not in names:
+            raise Refusal(400, f"there is no {name[:LONGEST_TEXT]!r} here, only {', '.join(names)}")
+        most = MOST_METRICS if name == METRIC else 1
+        if len(values) > most:
+            raise Refusal(400, f"{name} may be given {f'up to {most} times' if most > 1 else 'once'}")
+
+
 def read_range(asked: MultiDict[str, str], now_s: float, usual_s: float) -> tuple[float, float]:
     """`from` and `to`, Unix seconds: without them the newest `usual_s`. Raises Refusal."""
     end_s = read_number(asked, "to", 0, LATEST_S, now_s)
@@ -52,6 +64,16 @@ def read_range(asked: MultiDict[str, str], now_s: float, usual_s: float) -> tupl
     if not start_s < end_s:
         raise Refusal(400, "from must be before to, both Unix seconds")
     return start_s, end_s
+
+
+def read_whole(asked: MultiDict[str, str], name: str, least: int, most: int) -> int | None:
+    """None where it isn't given. Raises Refusal."""
+    if name not in asked:
+        return None
+    value = read_number(asked, name, least, most, least)
+    if value != int(value):
+        raise Refusal(400, f"{name}={asked[name][:LONGEST_TEXT]!r} must be a whole number")
+    return int(value)
 
 
 def read_number(asked: MultiDict[str, str], name: str, least: float, most: float, default: float) -> float:

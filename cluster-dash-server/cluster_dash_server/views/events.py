@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, jsonify, request
 
 from ..store.events import read_events
-from .asking import ask, read_range
+from .asking import ask, check_names, read_range
 
 if TYPE_CHECKING:
     from ..store.store import Store
@@ -22,6 +22,7 @@ def routes(store: Store | None, wall: Callable[[], float]) -> Blueprint:
     @blueprint.get("/api/events")
     def events() -> Response:
         """Of the last day where no `from` is given."""
+        check_names(request.args, ("host", "from", "to"))
         host = request.args.get("host", "")
         start_s, end_s = read_range(request.args, wall(), DAY_S)
         found = ask(store, lambda store: read_events(store, host, start_s, end_s))

@@ -16,17 +16,16 @@ from werkzeug.datastructures import MultiDict
 from ..errors import Refusal
 from ..store.known import read_metrics, read_metrics_of
 from ..store.series import MOST_POINTS, Selection, read_series
-from .asking import LONGEST_TEXT, NO_STORE, ask, read_number, read_range
+from .asking import LONGEST_TEXT, METRIC, MOST_METRICS, NO_STORE, ask, check_names, read_range, read_whole
 
 if TYPE_CHECKING:
     from ..store.grouped import Series
     from ..store.store import Store
 
-PARAMETERS = ("metric", "host", "run", "device", "tags", "from", "to", "points", "format")
+PARAMETERS = (METRIC, "host", "run", "device", "tags", "from", "to", "points", "format")
 COLUMNS = ("min", "max", "mean", "count", "not_finite")
 """That only buckets have."""
 HOUR_S = 3600.0
-MOST_METRICS = 50
 HIGHEST_DEVICE = 65534
 
 
@@ -47,9 +46,10 @@ def routes(store: Store | None, wall: Callable[[], float]) -> Blueprint:
     @blueprint.get("/api/metrics")
     def metrics() -> Response:
         """Of the whole fleet, or what one host ever sent."""
-        host, among = request.args.get("host"), tuple(request.args.getlist("metric"))
-        if len(among) > MOST_METRICS:
-            raise Refusal(400, f"metric may be given up to {MOST_METRICS} times")
+        check_names(request.args, (METRIC, "host"))
+        host, among = request.args.get("host"), tuple(request.args.getlist(METRIC))
+        if among and host is None:
+            raise Refusal(400, "metric is for what one host sent: give host, too")
         known = ask(store, lambda s: read_metrics(s) if host is None else read_metrics_of(s, host, among))
         return jsonify({"metrics": known.metrics} | ({"has_more": True} if known.has_more else {}))
 
@@ -58,24 +58,20 @@ def routes(store: Store | None, wall: Callable[[], float]) -> Blueprint:
 
 def read_selection(asked: MultiDict[str, str], now_s: float) -> Selection:
     """Without `from` the last hour. Raises Refusal."""
-    for name in asked:
-        if name not in PARAMETERS:
-            raise Refusal(400, f"there is no {name[:LONGEST_TEXT]!r} here, only {', '.join(PARAMETERS)}")
-    metrics = tuple(asked.getlist("metric"))
-    if not metrics or len(metrics) > MOST_METRICS or not all(metrics):
+    check_names(asked, PARAMETERS)
+    metrics = tuple(asked.getlist(METRIC))
+    if not metrics or not all(metrics):
         raise Refusal(400, f"metric must be given, up to {MOST_METRICS} times; /api/metrics tells which there are")
     start_s, end_s = read_range(asked, now_s, HOUR_S)
-    device = asked.get("device")
-    points = asked.get("points")
     return Selection(
         metrics=metrics,
         start_s=start_s,
         end_s=end_s,
         host=asked.get("host"),
         run_id=asked.get("run"),
-        device=None if device is None else int(read_number(asked, "device", 0, HIGHEST_DEVICE, 0)),
+        device=read_whole(asked, "device", 0, HIGHEST_DEVICE),
         tags_json=_tags(asked.get("tags")),
-        points=None if points is None else int(read_number(asked, "points", 1, MOST_POINTS, 1)),
+        points=read_whole(asked, "points", 1, MOST_POINTS),
     )
 
 
