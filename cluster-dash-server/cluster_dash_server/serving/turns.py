@@ -89,15 +89,19 @@ class _Turn:
             if self._channel.has_left():
                 self._channel.drop()
                 return
-            until = time.monotonic() + GIVES_WAY_S
-            while self._turns.gives_way() and time.monotonic() < until:
-                time.sleep(LOOK_EVERY_S)
             if time.monotonic() - self._began_s > self._turns.longest_wait_s:
                 log.warning("too much at once: %s is told to come again", self._channel.requests[0].path)
                 self._channel.requests[0].error = Busy("")
+            else:  # at once for who is told to come again, so that those behind aren't too late because of it
+                self._give_way()
             self._channel.service()
         finally:
             self._turns.ended(self._client)
+
+    def _give_way(self) -> None:
+        until = time.monotonic() + GIVES_WAY_S
+        while self._turns.gives_way() and time.monotonic() < until:
+            time.sleep(LOOK_EVERY_S)
 
     def cancel(self) -> None:
         self._channel.cancel()
