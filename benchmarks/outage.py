@@ -157,10 +157,11 @@ class Mole:
         finally:
             writer.close()
         head, _, said = answer.partition(b"\r\n\r\n")
-        if path == "/batch" and b'"success":false' in said.replace(b" ", b""):
+        status = int(head[9:12])
+        if path == "/batch" and status == 200 and b'"success":false' in said.replace(b" ", b""):
             raise ValueError("a post of a batch was refused")
         lines = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
-        return int(head[9:12]), float(lines.get(b"retry-after", 0))
+        return status, float(lines.get(b"retry-after", 0))
 
 
 class Looker:

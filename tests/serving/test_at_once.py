@@ -145,6 +145,19 @@ def test_batches_keep_neither_pages_nor_posts_waiting(site: Site) -> None:
             read_until(mole, b"POST")
 
 
+def test_what_is_urgent_keeps_a_batch_waiting_only_for_a_while(site: Site) -> None:
+    with site.connect() as page, site.connect() as other, site.connect() as mole:
+        page.sendall(GET)
+        until(lambda: len(site.askers) == 1)
+        other.sendall(QUICK)
+        until(lambda: site.server._threads.queue)  # pyright: ignore[reportPrivateUsage]
+        mole.sendall(BATCH)
+        until(lambda: len(site.askers) == 2)
+        site.may_go_on.set()
+        for connection, answer in ((page, b"GET"), (other, b"GET"), (mole, b"POST")):
+            read_until(connection, answer)
+
+
 def test_a_batch_that_would_be_late_is_told_to_come_again(site: Site) -> None:
     with contextlib.ExitStack() as opened:
         taken = [opened.enter_context(site.connect()) for _ in range(BATCH_THREADS)]

@@ -35,8 +35,10 @@ SLOW_THREADS = 4
 MOST_OF_ONE = SLOW_THREADS // 2
 """Of these, for one client."""
 END_THREADS_S = 1.0
-BATCH_THREADS = 2
-"""Fewer than [serve] threads: what hosts have kept through an outage comes beside their live posts, which go on."""
+BATCH_THREADS = 1
+"""What hosts have kept through an outage comes beside their live posts, which go on. Python runs one thread at a time
+and lets one that computes do so for 5 ms before another has its turn, and a live post needs several turns.
+"""
 LONGEST_BATCH_WAIT_S = 2.5
 """Half as long as a mole waits for its answer."""
 STUCK_S = 60.0
@@ -78,7 +80,8 @@ class Server:
         self.connections = Connections(max_connections, deadlines)
         adjustments = _adjustments(settings, max_body_bytes)
         turns = dict.fromkeys(slow, Turns(self._slow_threads, MOST_OF_ONE)) | dict.fromkeys(
-            batches, Turns(self._batch_threads, BATCH_THREADS, LONGEST_BATCH_WAIT_S)
+            batches,
+            Turns(self._batch_threads, BATCH_THREADS, LONGEST_BATCH_WAIT_S, lambda: bool(self._threads.queue)),
         )
         self._listeners = [
             Listener(

@@ -12,6 +12,7 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from waitress.task import ThreadedTaskDispatcher
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+GIVES_WAY_S, LOOK_EVERY_S = 0.5, 0.005
+
 
 class Busy(Error):
     code = 503
@@ -31,9 +34,18 @@ class Busy(Error):
 class Turns:
     """Safe for threads."""
 
-    def __init__(self, threads: ThreadedTaskDispatcher, most: int, longest_wait_s: float = math.inf) -> None:
-        """`most`: of one client at a time. `longest_wait_s`: until a thread takes it."""
-        self._threads, self._most, self.longest_wait_s = threads, most, longest_wait_s
+    def __init__(
+        self,
+        threads: ThreadedTaskDispatcher,
+        most: int,
+        longest_wait_s: float = math.inf,
+        gives_way: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`most`: of one client at a time. `longest_wait_s`: until a thread takes it. `gives_way`: whether what is more
+        urgent waits now, for which each waits a while.
+        """
+        self._threads, self._most = threads, most
+        self.longest_wait_s, self.gives_way = longest_wait_s, gives_way
         self._lock = threading.Lock()
         self._counts: dict[str, int] = {}
         """By client, what is given to the threads."""
@@ -80,9 +92,16 @@ class _Turn:
             if time.monotonic() - self._began_s > self._turns.longest_wait_s:
                 log.warning("too much at once: %s is told to come again", self._channel.requests[0].path)
                 self._channel.requests[0].error = Busy("")
+            else:  # at once for who is told to come again, so that those behind aren't too late because of it
+                self._give_way()
             self._channel.service()
         finally:
             self._turns.ended(self._client)
+
+    def _give_way(self) -> None:
+        until = time.monotonic() + GIVES_WAY_S
+        while self._turns.gives_way() and time.monotonic() < until:
+            time.sleep(LOOK_EVERY_S)
 
     def cancel(self) -> None:
         self._channel.cancel()
