@@ -45,7 +45,9 @@ def events(server: Server, kind: str) -> list[Any]:
 
 def told_on_page(server: Server) -> dict[str, str]:
     """How long ago each kind of event was, in the words of the host's page."""
-    rows = re.findall(r"<tr><td>(\w+)</td><td>([^<]*)</td>", server.get(f"/host/{HOSTNAME}", "text/html").text)
+    rows = re.findall(
+        r'<tr><td>([\w ]+)</td><td class="when-ago">([^<]*)</td>', server.get(f"/host/{HOSTNAME}", "text/html").text
+    )
     return dict(reversed(rows))
 
 
@@ -86,9 +88,9 @@ def test_an_hours_sleep_is_one_gap_and_moves_nothing(
             woke_at = clock.now()
             until(lambda: values(server, "sys.uptime_s")[-1][0] > woke_at)
             standin.set(HELD, faults=("gpu 0 fail * 15",))
-            until(lambda: "gpu_lost" in told_on_page(server))
+            until(lambda: "GPU lost" in told_on_page(server))
             ago = told_on_page(server)
-            assert all(re.fullmatch(JUST_NOW, ago[kind]) for kind in ("sleep", "gpu_lost")), ago
+            assert all(re.fullmatch(JUST_NOW, ago[kind]) for kind in ("sleep", "GPU lost")), ago
             until(lambda: events(server, "host sleep"))
             assert mole.end()[0] == 0
             assert "Traceback" not in mole.log + server.log
