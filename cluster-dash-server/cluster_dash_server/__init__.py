@@ -96,6 +96,7 @@ def create_app(
     control = None
     if store:
         background.append(Background("carry posts into the store", lambda: store.step(hosts.restore)))
+        background.append(Background("end questions that nobody waits for", store.end_unwanted_questions))
         control = Control(store.folder, store.transfer, store.look_for_hosts)
         background.append(Background("answer backups", control.step))
         background.append(Background("roll the history up", store.rollups.step))

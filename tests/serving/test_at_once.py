@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from processes import LONG_S, until
 
+from cluster_dash_server.asker import HAS_LEFT
 from cluster_dash_server.config import Serve
 from cluster_dash_server.serving.server import BATCH_THREADS, LONGEST_BATCH_WAIT_S, SLOW_THREADS, Server
 from cluster_dash_server.serving.sockets import listen
@@ -30,6 +31,7 @@ class Site:
     def __init__(self) -> None:
         self.asked, self.may_go_on = threading.Event(), threading.Event()
         self.askers: list[str] = []
+        self.has_left = lambda: False
         listening = listen("127.0.0.1:0")
         self._port = listening.getsockname()[1]
         self.server = Server(
@@ -46,6 +48,7 @@ class Site:
         self._thread.start()
 
     def _application(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        self.has_left = environ[HAS_LEFT]
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         if path == "/broken":
             raise RuntimeError("broken")
@@ -127,6 +130,14 @@ def test_who_asks_much_waits_for_his_own_and_keeps_nobody_else_waiting(site: Sit
             read_until(asker, b"GET")
         until(lambda: site.server.connections.open == 5)
     assert site.askers.count("127.0.0.1") == 4, "what nobody waits for is not answered"
+
+
+def test_the_application_is_told_when_nobody_waits_any_more(site: Site) -> None:
+    with site.connect() as asker:
+        asker.sendall(SLOW)
+        assert site.asked.wait(LONG_S)
+        assert not site.has_left()
+    until(site.has_left)
 
 
 def test_batches_keep_neither_pages_nor_posts_waiting(site: Site) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import itertools
 import math
+import queue
 import random
 import threading
 import time
@@ -25,7 +26,7 @@ from engine import PASSWORD, USER, EngineServer
 from processes import LONG_S, SERVE, Server, until
 
 from cluster_dash_server.points import points_of_post
-from cluster_dash_server.store import StoreAway, TooSlow
+from cluster_dash_server.store import NobodyWaits, StoreAway, TooSlow
 from cluster_dash_server.store.journal import Journal
 from cluster_dash_server.store.kept import Coming, Parts
 from cluster_dash_server.store.known import MOST_METRICS, read_metrics, read_metrics_of
@@ -476,6 +477,42 @@ def test_of_names_without_end_those_are_told_that_most_hosts_have(history: Calla
     assert (len(of_host.metrics), of_host.has_more) == (MOST_METRICS, True)
     assert [each["name"] for each in read_metrics_of(here.store, "gpu01", ("new.7",)).metrics] == ["new.7"]
     assert not read_metrics_of(here.store, "gpu02").has_more
+
+
+@pytest.mark.slow
+def test_what_nobody_waits_for_is_broken_off_and_all_else_goes_on(target: Target, tmp_path: Path) -> None:
+    store = Store(target, Journal(tmp_path / "journal", 2**20), DAYS, longest_question_s=100)
+    left, failed = threading.Event(), queue.Queue[Exception]()
+
+    def ask_much(has_left: Callable[[], bool]) -> None:
+        with store.asked_by(has_left):
+            try:
+                store.ask("SELECT sum(cityHash64(number)) FROM numbers(10000000000000)", {})
+            except (StoreAway, TooSlow) as error:
+                failed.put(error)
+
+    def asked() -> int:
+        sql = "SELECT count() AS n FROM system.processes WHERE query LIKE '%numbers(10000000000000)%'"
+        [number] = store.ask(f"{sql} AND query_id != queryID()", {})["n"].to_pylist()
+        return number
+
+    asking = [threading.Thread(target=ask_much, args=(has_left,)) for has_left in (left.is_set, lambda: False)]
+    try:
+        store.step(restore_nothing)
+        for each in asking:
+            each.start()
+        until(lambda: asked() == 2)
+        store.end_unwanted_questions()
+        left.set()
+        assert asked() == 2
+        store.end_unwanted_questions()
+        asking[0].join()
+        assert isinstance(failed.get_nowait(), NobodyWaits)
+        assert asked() == 1
+    finally:
+        store.end_questions()
+        asking[1].join()
+        store.close()
 
 
 @pytest.mark.slow

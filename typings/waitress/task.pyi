@@ -1,5 +1,5 @@
 from collections import deque
-from typing import Protocol
+from typing import Any, Protocol
 
 from .channel import HTTPChannel
 from .parser import HTTPRequestParser
@@ -21,7 +21,8 @@ class Task:
     def has_body(self) -> bool: ...
     def write(self, data: bytes) -> None: ...
 
-class WSGITask(Task): ...
+class WSGITask(Task):
+    def get_environment(self) -> dict[str, Any]: ...
 
 class ErrorTask(Task):
     def execute(self) -> None: ...

@@ -15,6 +15,10 @@ class StoreBusy(StoreAway):
     """It answers others."""
 
 
+class NobodyWaits(StoreAway):
+    """Who asked has left, and the question was broken off."""
+
+
 class TooSlow(Exception):
     """A question took longer than it may."""
 

@@ -24,7 +24,7 @@ from .journal import Journal, JournalError, Sealed
 from .kept import Coming, Kept, NotOurs, pack, unpack
 from .mender import TRIES, Mender
 from .numbers import Numbers
-from .questions import LONGEST_S, Questions
+from .questions import LONGEST_S, LOOK_EVERY_S, Questions
 from .records import Damage, read
 from .refusals import AWAY, FAILED, Refused, is_refusal, sift
 from .rollups import Rollups
@@ -273,6 +273,14 @@ class Store:
         if self._is_closed or not self._is_open:
             raise StoreAway("the store is not open")
         return self._questions.ask(sql, self._writer.points, parameters)
+
+    def asked_by(self, has_left: Callable[[], bool]) -> contextlib.AbstractContextManager[None]:
+        """What this thread asks meanwhile is broken off once that is true."""
+        return self._questions.asked_by(has_left)
+
+    def end_unwanted_questions(self) -> float:
+        """The seconds until the next time."""
+        return LOOK_EVERY_S if self._is_closed else self._questions.end_unwanted()
 
     def troubles(self) -> list[str]:
         """What a person should know, and /health answers 503 for."""

@@ -7,10 +7,12 @@ import math
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, TypeVar
 
+from flask import request
 from werkzeug.datastructures import MultiDict
 
+from ..asker import HAS_LEFT
 from ..errors import Refusal
-from ..store import StoreAway, StoreBusy, TooSlow
+from ..store import NobodyWaits, StoreAway, StoreBusy, TooSlow
 from ..store.series import TooMuch
 
 if TYPE_CHECKING:
@@ -36,10 +38,13 @@ def ask(store: Store | None, question: Callable[[Store], T]) -> T:
         raise Refusal(404, NO_STORE)
     try:
         store.carry_what_waits()
-        return question(store)
+        with store.asked_by(request.environ.get(HAS_LEFT, lambda: False)):
+            return question(store)
     except TooMuch as error:
         raise Refusal(400, str(error)) from None
     except TooSlow as error:
+        raise Refusal(503, str(error)) from None
+    except NobodyWaits as error:
         raise Refusal(503, str(error)) from None
     except StoreAway as error:
         log.warning("a question to the store failed: %s", error)
