@@ -388,6 +388,8 @@ def test_only_the_servers_own_user_reaches_what_answers(start: Callable[[str], S
     server = start("state")
     path = tmp_path / "state/control.socket"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for folder in ("clickhouse", "journal"):
+        assert stat.S_IMODE((tmp_path / "state" / folder).stat().st_mode) == 0o700
     for address in ("/backup", "/restore", "/export", "/control"):
         assert requests.post(server.url + address, timeout=LONG_S).status_code in (404, 405)
     # What is no question ends the talk, and nothing else.

@@ -79,7 +79,7 @@ class Connections:
         for channel in late:
             self._close(channel)
         if late:
-            log.info("closed %d connections that were too slow or idle", len(late))
+            log.info("connections closed that were too slow or idle: %d", len(late))
 
     def close_idle(self) -> bool:
         """All that no answer is owed to; whether any is left. For the end."""

@@ -288,7 +288,7 @@ class Store:
         behind_s = self._monotonic() - self._carried_at_s
         if self._trouble and behind_s > BEHIND_AFTER_S:
             found.append(
-                f"The store is {behind_s:.0f} s behind ({self._trouble}). {self._journal.bytes >> 20} MiB wait on "
+                f"The store is {behind_s:.0f} s behind ({self._trouble}). {-(-self._journal.bytes >> 20)} MiB wait on "
                 "disk, and nothing is lost until [store] journal_mib is full."
             )
         return found

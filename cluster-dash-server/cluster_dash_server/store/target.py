@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import re
 from pathlib import Path
@@ -70,8 +71,11 @@ class Target(NamedTuple):
 
         get_client = clickhouse_connect.get_client
         if self.folder:
+            folder = self.folder / CLICKHOUSE
+            with contextlib.suppress(OSError):  # the engine says why, in its own error
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # `dsn` would take the folder's last part for the database's name.
-            client = get_client(interface="chdb", path=str(self.folder / CLICKHOUSE))
+            client = get_client(interface="chdb", path=str(folder))
             if faulthandler.is_enabled():  # the engine has put its own handlers over ours, and they hang
                 faulthandler.disable()
                 faulthandler.enable()
