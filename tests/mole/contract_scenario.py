@@ -152,7 +152,7 @@ class Cluster:
             DiskCollector(NetworkMounts(), proc, SIZES.get),
             GpuCollector(50, NvmlReader(), names, proc, pci),
         ]
-        self.runner = MainRunner(IDENTITY, 5, collectors, [sender], self.clock)
+        self.runner = MainRunner(IDENTITY, 5, collectors, [sender], self.clock, uptime=self.clock)
         self.runner.step()
 
     def post(self) -> dict[str, Any]:

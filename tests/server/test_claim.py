@@ -275,7 +275,7 @@ def test_a_post_from_another_time_is_kept_at_the_time_of_its_coming_and_marked(a
     assert site.cpu() == 20
     page = site.page()
     assert "its clock is" in page or "its post is dated" in page
-    assert "<td>1 min</td>" in page, "an event's age needs no right clock"
+    assert ">1 min</td>" in page, "an event's age needs no right clock"
     site.now_s += 5
     site.send(machine("a", 30))
     assert site.cpu() == 30

@@ -175,7 +175,7 @@ def test_each_hosts_page_tells_the_same(told: Told) -> None:
             assert len(re.findall(f"{re.escape(note['text'])}{since} {re.escape(note['todo'])}", page)) == 1, note
         told_of = re.findall(r'<p class="note', told.pages[host["name"]])
         assert len(told_of) == len(host["notes"]), host["notes"]
-        rows = list(map(text_of, re.findall(r"<tr>(.*?)</tr>", told.pages[host["name"]], re.DOTALL)))
+        rows = list(map(text_of, re.findall(r"<tr[^>]*>(.*?)</tr>", told.pages[host["name"]], re.DOTALL)))
         for gpu in true.gpus:
             (row,) = [row for row in rows if row.startswith(f"{gpu.index} · {gpu.model} GPU-")]
             if gpu.state in (truth.LOST, truth.HUNG):

@@ -76,7 +76,8 @@ def test_neither_asks_for_what_its_sandbox_refuses(host: SystemdHost) -> None:
     posts(host, "^gpu01 +up ")
     host.run(
         "for path in '' health gpu-data cpu-data history host/gpu01; do"
-        " curl -sS -m 60 -f -o /dev/null -H 'Accept: text/html' http://127.0.0.1:8080/$path; done"
+        " curl -sS -m 60 --retry 60 --retry-delay 1 -f -o /dev/null -H 'Accept: text/html' http://127.0.0.1:8080/$path;"
+        " done"
     )
     host.run("hostname gpu02")
     posts(host, "^gpu02 +up ")
