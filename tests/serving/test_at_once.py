@@ -14,6 +14,7 @@ from processes import LONG_S, until
 
 from cluster_dash_server.asker import HAS_LEFT
 from cluster_dash_server.config import Serve
+from cluster_dash_server.serving import turns
 from cluster_dash_server.serving.server import BATCH_THREADS, LONGEST_BATCH_WAIT_S, SLOW_THREADS, Server
 from cluster_dash_server.serving.sockets import listen
 
@@ -154,6 +155,21 @@ def test_batches_keep_neither_pages_nor_posts_waiting(site: Site) -> None:
         site.may_go_on.set()
         for mole in moles:
             read_until(mole, b"POST")
+
+
+def test_a_batch_gives_way_to_what_is_urgent(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "GIVES_WAY_S", 10 * LONG_S)
+    with site.connect() as page, site.connect() as other, site.connect() as mole:
+        page.sendall(GET)
+        until(lambda: len(site.askers) == 1)
+        other.sendall(QUICK)
+        until(lambda: site.server._threads.queue)  # pyright: ignore[reportPrivateUsage]
+        mole.sendall(BATCH)
+        time.sleep(1)
+        assert len(site.askers) == 1
+        site.may_go_on.set()
+        for connection, answer in ((page, b"GET"), (other, b"GET"), (mole, b"POST")):
+            read_until(connection, answer)
 
 
 def test_what_is_urgent_keeps_a_batch_waiting_only_for_a_while(site: Site) -> None:

@@ -42,9 +42,7 @@ def ask(store: Store | None, question: Callable[[Store], T]) -> T:
             return question(store)
     except TooMuch as error:
         raise Refusal(400, str(error)) from None
-    except TooSlow as error:
-        raise Refusal(503, str(error)) from None
-    except NobodyWaits as error:
+    except (TooSlow, NobodyWaits) as error:
         raise Refusal(503, str(error)) from None
     except StoreAway as error:
         log.warning("a question to the store failed: %s", error)
